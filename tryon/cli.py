@@ -1,0 +1,81 @@
+"""`tryon COMMAND`: the same commands that the workflow's rules call, one module each."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import NamedTuple
+
+from tryon import __version__, leash
+from tryon.errors import TryAgain, UserError
+
+
+class Command(NamedTuple):
+    """A command's module, which offers `add_arguments(parser)` and `run(args)`, and its one-line help."""
+
+    module: str
+    help: str
+
+
+STAGES = {
+    "studio": Command("tryon.studio.studio", "render people, garments, annotations and true try-on pictures"),
+    "dataset": Command("tryon.dataset.dataset", "read a folder of photos and annotations into a manifest"),
+    "pairs": Command("tryon.prepare.pairs", "pair persons with garments, split, and name the shards"),
+    "masks": Command("tryon.prepare.masks", "annotations to label maps"),
+    "keypoints": Command("tryon.prepare.keypoints", "COCO keypoints by mmpose"),
+    "cutouts": Command("tryon.prepare.cutouts", "garment cut-outs and clothing-agnostic persons by segment-anything"),
+    "pack": Command("tryon.prepare.pack", "everything a trainer reads, in random-access shards"),
+    "train": Command("tryon.training.train", "train one stage of a method; run again to resume"),
+    "sample": Command("tryon.evaluation.sample", "chain trained stages into try-on pictures"),
+    "evaluate": Command("tryon.evaluation.evaluate", "score stages, the cascade and the baselines"),
+    "report": Command("tryon.evaluation.report", "one HTML page of all of it"),
+}
+"""Stages of the workflow in order: each has the rule, module, command and test of this name."""
+
+COMMANDS = {
+    **STAGES,
+    "check": Command("tryon.check", "find mistakes in settings and data before anything runs"),
+    "fit-pose": Command("tryon.fit.pose", "train a small mmpose model on own annotations"),
+    "fit-segmenter": Command("tryon.fit.segmenter", "train a small segment-anything model on own annotations"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; user mistakes end with a message and exit code 2, early stops with 75."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["--version"]:
+        print(f"tryon {__version__}")
+        return 0
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        print(f"error: no command {name!r}\n\n{_overview()}", file=sys.stderr)
+        return 2
+    leash.follow_parent()
+    # only the chosen command's module is imported: `tryon --help` must not wait for torch
+    module = importlib.import_module(COMMANDS[name].module)
+    parser = argparse.ArgumentParser(prog=f"tryon {name}", description=COMMANDS[name].help)
+    module.add_arguments(parser)
+    args = parser.parse_args(arguments[1:])
+    try:
+        module.run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except TryAgain as stop:
+        print(f"stopped early: {stop}", file=sys.stderr)
+        return 75
+    return 0
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items()]
+    return "usage: tryon COMMAND [options]   (tryon COMMAND --help for each)\n\n" + "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,559 @@
+"""Typed configuration: the only source of every default, of the JSON schema and of what a digest covers.
+
+`load(path)` reads YAML or JSON, `parse(mapping)` validates what Snakemake merged; both list every mistake at
+once with its file, the nearest valid key and the fix. Code receives its section, never the tree. A field made
+with `Machine(...)` decides how fast or where work happens, not what comes out, so it stays out of digests.
+
+    python -m tryon.config --schema > workflow/schemas/config.schema.json
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from tryon.errors import UserError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Size = tuple[Annotated[int, Field(ge=8, le=8192)], Annotated[int, Field(ge=8, le=8192)]]
+
+
+def _sha256(value: str | None) -> str | None:
+    if value is not None and (len(value) != 64 or set(value.lower()) - set("0123456789abcdef")):
+        raise ValueError("a sha256 has 64 hex digits")
+    return None if value is None else value.lower()
+
+
+Sha256 = Annotated[str | None, AfterValidator(_sha256)]
+
+
+def Machine(default: Any, **kwargs: Any) -> Any:  # noqa: N802, ANN401 (stands where pydantic's Field stands)
+    """A field that changes speed or place but no result; it stays out of every digest."""
+    return Field(default, json_schema_extra={"machine": True}, **kwargs)
+
+
+class Section(BaseModel):
+    """Frozen, and a key that is not declared is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class StudioConfig(Section):
+    """The rendered photo studio, used when `data` is null."""
+
+    seed: int = 1
+    """Same seed, same bytes."""
+    num_people: Annotated[int, Field(ge=3)] = 600
+    """Identities."""
+    photos_per_person: Annotated[int, Field(ge=1)] = 1
+    """Photos of each identity, every one in another pose and in a garment of its own."""
+    size_hw: Size = (1024, 768)
+    """Height and width of every photo in pixels."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 92
+    """JPEG quality of every photo."""
+    top_share: Fraction = 0.8
+    """Share of people photographed for an upper garment; the rest is shared by dresses and bottoms."""
+    num_val: Annotated[int, Field(ge=1)] = 16
+    """Identities held out to guide choices."""
+    num_test: Annotated[int, Field(ge=1)] = 32
+    """Identities held out for the reported numbers."""
+    unpaired_per_person: Annotated[int, Field(ge=1)] = 1
+    """True pictures in another garment rendered for each held-out person."""
+    jobs: int = Machine(2, ge=1)
+    """Rendering processes."""
+
+
+class DatasetConfig(Section):
+    """How the data folder is read."""
+
+    format: Literal["isat"] = "isat"
+    """Annotation format of `annotations/`."""
+
+
+class SplitConfig(Section):
+    """Shares of identities; used where photos.csv names no split."""
+
+    train: Fraction = 0.8
+    """Share that is trained on."""
+    val: Fraction = 0.1
+    """Share that guides choices."""
+    test: Fraction = 0.1
+    """Share of the reported numbers."""
+
+    @model_validator(mode="after")
+    def _sum(self) -> SplitConfig:
+        if abs(self.train + self.val + self.test - 1.0) > 1e-6:
+            raise ValueError("split.train + split.val + split.test must be 1")
+        return self
+
+
+Strategy = Literal["all", "random", "same_garment", "self", "given"]
+
+
+class PairsConfig(Section):
+    """Which person meets which garment, in which split."""
+
+    seed: int = 0
+    """Seed of everything random in this section."""
+    train_strategy: Strategy = "same_garment"
+    """same_garment: another photo of the garment worn; self: the person's own cut-out; given: pairs.txt."""
+    unpaired_strategy: Literal["all", "random", "given"] = "random"
+    """all: every garment of the split; random: `unpaired_per_person` of them; given: pairs.txt."""
+    unpaired_per_person: Annotated[int, Field(ge=1)] = 1
+    """Garments that each held-out person is asked to try on."""
+    split: SplitConfig = SplitConfig()
+    """Shares of identities per split."""
+    num_shards: Annotated[int, Field(ge=1, le=10_000)] = 8
+    """Buckets of photos; a shard is one job per stage."""
+
+
+class MasksConfig(Section):
+    """Annotations to label maps."""
+
+    unknown_label: Literal["quarantine", "ignore"] = "quarantine"
+    """What a category that is not in the ontology does to its photo."""
+
+
+class KeypointsConfig(Section):
+    """COCO-17 keypoints by mmpose."""
+
+    source: Literal["mmpose", "given", "given_else_mmpose"] = "mmpose"
+    """given: keypoints/{person,garment}/NAME.json of the data folder."""
+    given_garments: Literal["joints", "outline"] = "joints"
+    """What given points of a garment photo mark: the wearer's joints, or its own cuffs, hem and waistband corners."""
+    config: str = "resources/pose/pose_config.py"
+    """mmpose configuration file of the checkpoint."""
+    checkpoint: str = "resources/pose/pose.pth"
+    """Path or URL."""
+    sha256: Sha256 = None
+    """Of the checkpoint; needed for a URL."""
+    min_score: Fraction = 0.3
+    """A keypoint below this score counts as not visible."""
+    batch_size: int = Machine(16, ge=1)
+    """Pictures per network call."""
+    device: str = Machine("auto")
+    """auto, cpu or cuda."""
+
+
+class CutoutsConfig(Section):
+    """Garment cut-outs and clothing-agnostic persons by segment-anything."""
+
+    source: Literal["sam", "annotations"] = "sam"
+    """annotations: trust the label maps and skip SAM."""
+    model_type: Literal["vit_h", "vit_l", "vit_b", "tryon_small"] = "tryon_small"
+    """Size of the SAM image encoder: Meta's, or the project's own small one."""
+    checkpoint: str = "resources/segmenter/sam.pth"
+    """Path or URL."""
+    sha256: Sha256 = None
+    """Of the checkpoint; needed for a URL."""
+    agnostic: Literal["limbs"] = "limbs"
+    """Rule that says which region of the person is repainted."""
+    min_agreement: Fraction = 0.5
+    """A cut-out whose IoU with the annotation is lower is quarantined."""
+    device: str = Machine("auto")
+    """auto, cpu or cuda."""
+
+
+class PackConfig(Section):
+    """Pictures at the sizes that the training stages read."""
+
+    fill: Annotated[int, Field(ge=0, le=255)] = 255
+    """Grey level of the borders where a photo has another aspect ratio than the canvas."""
+
+
+class NetworkConfig(Section):
+    """Width and depth; meaning of each field in tryon/methods."""
+
+    channels: list[Annotated[int, Field(ge=8)]] = [48, 96, 128]
+    """Channels per level, finest first; each level halves height and width."""
+    blocks: list[Annotated[int, Field(ge=1)]] = [2, 2, 2]
+    """Residual blocks per level."""
+    self_attention: list[bool] = [False, False, True]
+    """Self-attention in the person branch, per level."""
+    cross_attention: list[bool] = [False, True, True]
+    """Attention from person to garment, per level."""
+    head_channels: Annotated[int, Field(ge=4)] = 32
+    """Channels per attention head."""
+    stem_stride: Literal[1, 2, 4] = 2
+    """Space-to-depth factor before the first level (1: none)."""
+    embedding_channels: Annotated[int, Field(ge=16)] = 128
+    """Width of the time and pose embedding."""
+    prealigned: bool = True
+    """Also give the person branch the garment warped to the pose (not in the paper)."""
+    garment_sees_time: bool = False
+    """False: the garment branch is independent of the diffusion time, so it runs once per sample."""
+    garment_blocks: list[Annotated[int, Field(ge=1)]] | None = None
+    """Residual blocks per level of the garment branch; null: as blocks."""
+    attention_positions: bool = True
+    """Tell attention where each cell lies on its canvas (not in the paper)."""
+    residual: bool = True
+    """Predict the change to a first guess: the pasted garment, or the enlarged picture (target x0 only)."""
+
+    @model_validator(mode="after")
+    def _levels(self) -> NetworkConfig:
+        levels = len(self.channels)
+        for name in ("blocks", "self_attention", "cross_attention", "garment_blocks"):
+            values = getattr(self, name)
+            if values is not None and len(values) != levels:
+                raise ValueError(f"{name} has {len(values)} entries, but channels has {levels}: one per level")
+        return self
+
+
+class DiffusionConfig(Section):
+    """Noise, target and loss."""
+
+    target: Literal["x0", "eps", "v"] = "x0"
+    """What the network predicts."""
+    schedule: Literal["cosine", "linear"] = "cosine"
+    """Noise schedule, made to reach zero signal at the last step."""
+    shift: Annotated[float, Field(gt=0)] = 1.0
+    """Divides the signal-to-noise ratio by shift²: > 1 means more noise at the same time."""
+    num_timesteps: Annotated[int, Field(ge=2)] = 1000
+    """Steps of the discrete noise schedule."""
+    outside_weight: Fraction = 0.1
+    """Loss weight outside the region to repaint; 1 inside."""
+    condition_dropout: Fraction = 0.1
+    """Chance that the garment, its warped copy and its pose are dropped together: guidance needs that branch."""
+    low_noise_max: Fraction = 0.4
+    """Super-resolution: largest noise level added to the low-resolution picture in training."""
+    low_noise_sample: Fraction = 0.1
+    """Super-resolution: noise level added when sampling."""
+
+
+class AugmentConfig(Section):
+    """Aligned augmentation of a training pair."""
+
+    flip: Fraction = 0.5
+    """Chance of mirroring person and garment together."""
+    colour: Fraction = 0.0
+    """Strength of one colour change applied to the garment in both pictures."""
+    shift: Fraction = 0.0
+    """Largest aligned shift of the person as a share of the canvas."""
+
+
+class TrainConfig(Section):
+    """One training stage's optimisation."""
+
+    seed: int = 0
+    """Seed of everything random in this section."""
+    num_steps: Annotated[int, Field(ge=1)] = 1000
+    """Optimizer steps."""
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Pairs per optimizer step, over all processes and accumulation."""
+    accumulation: int = Machine(1, ge=1)
+    """Parts that a process splits its share of a batch into."""
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Learning rate after warm-up."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    """Steps of the linear rise of the learning rate."""
+    decay_from: Fraction = 0.5
+    """Share of num_steps after which the rate falls along a cosine to decay_to * lr."""
+    decay_to: Fraction = 0.02
+    """Final share of lr."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Of AdamW."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of AdamW."""
+    ema_decay: Fraction = 0.995
+    """Of the running mean of the weights, which is what sampling uses."""
+    grad_clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest gradient norm."""
+    crop: Size | None = None
+    """Train on random crops of this size (super-resolution only)."""
+    augment: AugmentConfig = AugmentConfig()
+    """Changes to a pair that keep it true."""
+    precision: Literal["fp32", "bf16"] = Machine("fp32")
+    """Of the network's arithmetic; weights, loss and optimizer stay fp32."""
+    val_every: int = Machine(250, ge=1)
+    """Steps between validation losses and sample grids."""
+    val_pairs: int = Machine(16, ge=1)
+    """Pairs behind the validation loss."""
+    checkpoint_every: int = Machine(250, ge=1)
+    """Steps between checkpoints."""
+    keep_checkpoints: int = Machine(2, ge=1)
+    """Newest checkpoints kept."""
+    log_every: int = Machine(10, ge=1)
+    """Steps between lines of metrics.jsonl; a line is the mean over them."""
+    device: Literal["auto", "cpu"] = Machine("auto")
+    """auto: a GPU where there is one."""
+    workers: int = Machine(0, ge=0)
+    """Processes that prepare batches ahead; 0: the trainer prepares them itself. Same batches either way."""
+    threads: int = Machine(1, ge=1)
+    """CPU threads of the job."""
+    gpus: int = Machine(0, ge=0)
+    """GPUs asked of the scheduler."""
+    runtime_min: int = Machine(720, ge=1)
+    """Minutes asked of the scheduler."""
+    budget_s: float | None = Machine(None)
+    """Save and leave with exit code 75 after this many seconds; the next start continues."""
+
+
+StageKind = Literal["parallel_unet", "parallel_unet_sr", "imagen_sr", "regression"]
+
+
+class StageConfig(Section):
+    """One trainable network."""
+
+    kind: StageKind
+    """Network and objective."""
+    size: Size
+    """Height and width of the pictures it makes."""
+    low_size: Size | None = None
+    """Super-resolution: height and width of the pictures it starts from."""
+    network: NetworkConfig = NetworkConfig()
+    """Width and depth."""
+    diffusion: DiffusionConfig = DiffusionConfig()
+    """Noise, target and loss."""
+    train: TrainConfig = TrainConfig()
+    """Optimisation."""
+
+    @model_validator(mode="after")
+    def _low_size(self) -> StageConfig:
+        upscales = self.kind in ("parallel_unet_sr", "imagen_sr")
+        if upscales != (self.low_size is not None):
+            raise ValueError(f"kind {self.kind} {'needs' if upscales else 'takes no'} low_size")
+        if self.train.crop is not None and self.kind != "imagen_sr":
+            raise ValueError(f"train.crop is for kind imagen_sr, not {self.kind}: other networks see whole pictures")
+        return self
+
+
+class SampleConfig(Section):
+    """How trained stages are chained into pictures."""
+
+    seed: int = 0
+    """Seed of everything random in this section."""
+    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc"] = "ddim"
+    """Which of diffusers' samplers."""
+    num_steps: Annotated[int, Field(ge=1)] = 20
+    """Denoising steps per stage."""
+    guidance: Annotated[float, Field(ge=0)] = 1.0
+    """Classifier-free guidance; 1 means none."""
+    lists: list[Literal["val_paired", "val_unpaired", "test_paired", "test_unpaired"]] = [
+        "test_paired",
+        "test_unpaired",
+    ]
+    """Pair lists to sample and score; val lists guide choices, test lists are reported."""
+    batch_size: int = Machine(16, ge=1)
+    """Pictures per network call."""
+    threads: int = Machine(2, ge=1)
+    """CPU threads of the job."""
+    gpus: int = Machine(0, ge=0)
+    """GPUs asked of the scheduler."""
+
+
+class EvaluateConfig(Section):
+    """What is measured."""
+
+    lpips_weights: str | None = None
+    """LPIPS (AlexNet) weights file; none: LPIPS is not computed."""
+    inception_weights: str | None = None
+    """Inception weights file; none: FID and KID are not computed."""
+    num_bootstrap: Annotated[int, Field(ge=100)] = 1000
+    """Resamples behind each 95 % interval."""
+    seed: int = 0
+    """Seed of everything random in this section."""
+    jobs: int = Machine(2, ge=1)
+    """Judging processes."""
+    """Seed of everything random in this section."""
+
+
+class ReportConfig(Section):
+    """What the page shows."""
+
+    title: str = "Virtual try-on report"
+    """Heading of the page."""
+    num_best: Annotated[int, Field(ge=1)] = 8
+    """Best results shown."""
+    num_worst: Annotated[int, Field(ge=1)] = 8
+    """Worst results shown."""
+    num_photos: Annotated[int, Field(ge=1)] = 48
+    """Photos in the gallery of label maps and cut-outs; all, where there are fewer."""
+    seed: int = 0
+    """Seed of everything random in this section."""
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    data: str | None = None
+    """Folder of photos and annotations; null: the studio renders one into RESULTS/data."""
+    results: str = "results"
+    """Folder for everything that is made."""
+    max_quarantined: Fraction = 0.1
+    """A stage fails when more than this share of its photos cannot be used."""
+    studio: StudioConfig = StudioConfig()
+    """Rendered data."""
+    dataset: DatasetConfig = DatasetConfig()
+    """Reading photos."""
+    pairs: PairsConfig = PairsConfig()
+    """Pairing and splits."""
+    masks: MasksConfig = MasksConfig()
+    """Label maps."""
+    keypoints: KeypointsConfig = KeypointsConfig()
+    """Pose."""
+    cutouts: CutoutsConfig = CutoutsConfig()
+    """Garment cut-outs and clothing-agnostic persons."""
+    pack: PackConfig = PackConfig()
+    """Packed training data."""
+    stages: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StageConfig]
+    """Training stages by name."""
+    cascade: Annotated[list[str], Field(min_length=1)]
+    """Stages chained when sampling, coarse to fine."""
+    references: list[str] = []
+    """Stages trained and judged beside the cascade."""
+    sample: SampleConfig = SampleConfig()
+    """Sampling."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    """Scores."""
+    report: ReportConfig = ReportConfig()
+    """The page."""
+
+    @property
+    def used_stages(self) -> list[str]:
+        """Names of the stages that are trained: the cascade, then the references."""
+        return [*self.cascade, *self.references]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Every size that a used stage reads, small to large."""
+        stages = [self.stages[name] for name in self.used_stages]
+        return sorted({stage.size for stage in stages} | {stage.low_size for stage in stages if stage.low_size})
+
+    @model_validator(mode="after")
+    def _stages(self) -> Config:
+        known = sorted(self.stages)
+        for list_name, names in (("cascade", self.cascade), ("references", self.references)):
+            for name in names:
+                if name not in self.stages:
+                    raise ValueError(f"{list_name} names {name!r}, which is not in stages{nearest(name, known)}")
+        doubled = {name for name in self.used_stages if self.used_stages.count(name) > 1}
+        if doubled:
+            raise ValueError(f"{', '.join(sorted(doubled))}: a stage stands once in cascade and references together")
+        size: tuple[int, int] | None = None
+        for name in self.cascade:
+            stage = self.stages[name]
+            if stage.low_size != size:
+                raise ValueError(
+                    f"stages.{name}.low_size is {_shown(stage.low_size)}, but the stage before it in cascade "
+                    f"makes {_shown(size)}"
+                )
+            size = stage.size
+        ratios = {height * self.sizes[0][1] == width * self.sizes[0][0] for height, width in self.sizes}
+        if ratios != {True}:
+            raise ValueError(f"all sizes need one aspect ratio: {', '.join(map(_shown, self.sizes))}")
+        return self
+
+
+def _shown(size: tuple[int, int] | None) -> str:
+    return "nothing" if size is None else f"{size[0]}x{size[1]}"
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`" (did you mean 'x'?)"` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})" if known else ""
+
+
+def load(path: Path | str) -> Config:
+    """Read and validate a configuration file (YAML or JSON).
+
+    Raises:
+        UserError: the file is missing, unreadable or has mistakes; all of them are listed.
+    """
+    return parse(read(path), source=str(path))
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """Read a configuration file (YAML or JSON) without validating its settings.
+
+    Raises:
+        UserError: the file is missing or unreadable.
+    """
+    import yaml
+
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such configuration file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected a mapping of settings, found {type(values).__name__}")
+    return values
+
+
+def parse(values: Mapping[str, Any], source: str = "configuration") -> Config:
+    """Validate a mapping of settings.
+
+    Args:
+        values: what a YAML file or Snakemake's merged `config` holds.
+        source: named in the error message.
+
+    Raises:
+        UserError: listing every mistake, with the nearest valid key for a typo.
+    """
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        lines = "\n".join(f"  {_explain(details)}" for details in error.errors())
+        count = error.error_count()
+        raise UserError(f"{source}: {count} mistake{'s' if count > 1 else ''}\n{lines}") from None
+
+
+def _explain(details: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in details["loc"]) or "(whole file)"
+    if details["type"] == "extra_forbidden":
+        section = _section_at(details["loc"][:-1])
+        return f"{place}: no such setting{nearest(str(details['loc'][-1]), sorted(section.model_fields))}"
+    if details["type"] == "missing":
+        return f"{place}: this setting is needed"
+    message = details["msg"].removeprefix("Value error, ")
+    given = details.get("input")
+    shown = "" if isinstance(given, (dict, BaseModel)) else f" (found {given!r})"
+    return f"{place}: {message}{shown}"
+
+
+def _section_at(location: tuple[int | str, ...]) -> type[Section]:
+    """The section class at a place such as ("stages", "base", "train")."""
+    section: type[Section] = Config
+    for part in location:
+        if section is Config and part == "stages":
+            section = StageConfig
+        elif part in section.model_fields:
+            annotation = section.model_fields[str(part)].annotation
+            if isinstance(annotation, type) and issubclass(annotation, Section):
+                section = annotation
+    return section
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema, with references written out (the workflow catalog follows `properties` only)."""
+    schema = Config.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def expand(node: Any) -> Any:  # noqa: ANN401 (JSON is any)
+        if isinstance(node, dict):
+            if "$ref" in node:
+                name = node["$ref"].rsplit("/", 1)[-1]
+                rest = {key: value for key, value in node.items() if key != "$ref"}
+                return {**expand(definitions[name]), **expand(rest)}
+            return {key: expand(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [expand(item) for item in node]
+        return node
+
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **expand(schema)}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--schema"]:
+        sys.exit("usage: python -m tryon.config --schema")
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -1,0 +1,64 @@
+"""A job does not outlive the Snakemake that started it.
+
+Snakemake killed by SIGKILL, or by the kernel for want of memory, leaves its jobs running; the same command started
+again would find them at work on the same files. The rules pass Snakemake's process id, and the job asks the kernel
+to be told when that process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import threading
+import time
+from pathlib import Path
+
+PARENT = "TRYON_PARENT"
+GRACE_S = 20.0  # time to save after SIGTERM
+
+
+def follow_parent() -> None:
+    """Make this process, and the workers it starts, end with the process named in the environment, if any is."""
+    named = os.environ.pop(PARENT, None)  # workers follow this process, not Snakemake
+    if named is None:
+        return
+    try:
+        parent = os.pidfd_open(int(named))
+    except ProcessLookupError:
+        raise SystemExit("stopped: the Snakemake that started this command has ended") from None
+    except OSError:
+        return  # kernels before 5.3, some sandboxes: the job then runs to its end
+    threading.Thread(target=_end_with, args=(parent,), daemon=True, name="leash").start()
+
+
+def _end_with(parent: int) -> None:
+    poll = select.poll()
+    poll.register(parent, select.POLLIN)
+    poll.poll()  # readable when the process has ended
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # a trainer saves first
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_S)
+    for child in descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def descendants(process: int) -> list[int]:
+    """Process ids of a process's children, their children and so on."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after_name = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # ended meanwhile
+        children.setdefault(int(after_name[1]), []).append(int(status.parent.name))
+    found: list[int] = []
+    queue = [process]
+    while queue:
+        below = children.get(queue.pop(), [])
+        found += below
+        queue += below
+    return found

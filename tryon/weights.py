@@ -1,0 +1,79 @@
+"""Model weights from a path or a URL, checked by sha256 before anything reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tryon import files
+from tryon.errors import UserError
+
+_SAMPLE_BYTES = 1 << 20
+
+
+def resolve(where: str, sha256: str | None, *, setting: str, cache: Path | None = None) -> Path:
+    """The local file of a model's weights.
+
+    Args:
+        where: path, or http(s)/file URL; a URL is downloaded once into `cache` under its sha256.
+        sha256: expected digest, 64 hex digits; needed for a URL.
+        setting: name of the setting for error messages, e.g. ``"cutouts.checkpoint"``.
+        cache: folder of downloads; default ``$XDG_CACHE_HOME/tryon``.
+
+    Raises:
+        UserError: no such file, download failed, or the content has another sha256.
+    """
+    if where.startswith(("http://", "https://", "file://")):
+        if sha256 is None:
+            raise UserError(f"{setting}: {where} is a URL; give its sha256 beside it")
+        folder = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tryon"
+        path = folder / f"{sha256[:16]}-{where.rsplit('/', 1)[-1]}"
+        if not path.is_file():
+            _download(where, path, setting)
+    else:
+        path = Path(where)
+        if not path.is_file():
+            raise UserError(f"{setting}: {where}: no such file; give the path of the weights or a URL with its sha256")
+    if sha256 is not None:
+        found = files.sha256_file(path)
+        if found != sha256:
+            raise UserError(
+                f"{setting}: {path} has sha256 {found}, expected {sha256}; it is another or a damaged file: "
+                "fetch it again, or correct the sha256"
+            )
+    return path
+
+
+def weights_digest(where: str, sha256: str | None) -> str:
+    """What a rule carries so that other weights rerun it: the sha256, or a digest of size, head and tail.
+
+    A path without a sha256 is sampled, since hashing gigabytes at every start would delay each job; a file that
+    is absent counts as such (the stage itself then says so).
+    """
+    if sha256 is not None:
+        return sha256
+    path = Path(where)
+    if not path.is_file():
+        return "absent"
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(_SAMPLE_BYTES)
+        stream.seek(max(0, size - _SAMPLE_BYTES))
+        return hashlib.sha256(f"{size}:".encode() + head + stream.read(_SAMPLE_BYTES)).hexdigest()
+
+
+def _download(url: str, path: Path, setting: str) -> None:
+    def fetch(temporary: Path) -> None:
+        with urllib.request.urlopen(url, timeout=60) as response, temporary.open("wb") as out:  # noqa: S310
+            while block := response.read(_SAMPLE_BYTES):
+                out.write(block)
+
+    try:
+        files.write_atomic(path, fetch)
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        raise UserError(
+            f"{setting}: {url} cannot be downloaded ({error}); fetch it on another machine and give its path"
+        ) from None

@@ -1,0 +1,266 @@
+"""What the workflow's rules ask: settings and code digests, the shards of a run, and how a command starts.
+
+Rules in workflow/rules hold wiring only; their logic is here, importable without running Snakemake. Every
+process that Snakemake starts reads this module, so it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tryon import check, digests, files, leash
+from tryon import config as configuration
+from tryon.cli import STAGES
+from tryon.dataset.fingerprint import folder_digest
+from tryon.errors import UserError
+from tryon.weights import weights_digest
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = Path(".snakemake") / "tryon"
+
+
+def read_config(workflow: Any, values: Mapping[str, Any]) -> configuration.Config:  # noqa: ANN401 (untyped library)
+    """Validate what Snakemake merged, before any job is planned.
+
+    Args:
+        workflow: Snakemake's workflow object.
+        values: the `config` of the Snakefile that asks.
+
+    Raises:
+        SystemExit: mistakes in the settings; all are listed on stderr first.
+    """
+    merged = dict(values)
+    if not workflow.modifier.skip_configfile:
+        # a module that was given no config starts empty, so the command line's settings are laid over here
+        from snakemake.utils import update_config
+
+        update_config(merged, workflow.config_settings.overwrite_config)
+    source = ", ".join(map(str, workflow.configfiles or workflow.overwrite_configfiles))
+    if not merged:
+        _leave(
+            UserError(f"no settings: {Path.cwd()} has no config.yaml; give one with --configfile, see config/presets/")
+        )
+    try:
+        cfg = configuration.parse(merged, source=source or "--config")
+        if workflow.is_main_process:
+            _refuse_mistakes(cfg, source or "--config")
+    except UserError as error:
+        _leave(error)
+    return cfg
+
+
+def has_settings(path: str) -> bool:
+    """Whether a configuration file is there.
+
+    Raises:
+        SystemExit: it is, but cannot be read; the reason is on stderr.
+    """
+    if not Path(path).exists():
+        return False
+    try:
+        configuration.read(path)
+    except UserError as error:
+        _leave(error)
+    return True
+
+
+def _leave(error: UserError) -> NoReturn:
+    """End as the commands do; an exception would be printed with the frames that it came through."""
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _refuse_mistakes(cfg: configuration.Config, source: str) -> None:
+    mistakes, _ = check.problems(cfg)
+    if mistakes:
+        lines = "\n".join(f"  {mistake}" for mistake in mistakes)
+        raise UserError(
+            f"{source}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''} would stop the run\n{lines}"
+        )
+
+
+def untracked(value: Any) -> Callable[..., Any]:  # noqa: ANN401 (any parameter)
+    """A rule parameter that reaches the command line but reruns nothing when it changes.
+
+    Snakemake does not track a parameter whose function asks for `input`: it counts as derived from it.
+    """
+
+    def derived(wildcards: Any, input: Any) -> Any:  # noqa: ANN401, A002, ARG001 (names that Snakemake passes)
+        return value() if callable(value) else value
+
+    return derived
+
+
+class Wiring:
+    """The answers for one configuration; the rules call nothing else."""
+
+    def __init__(self, cfg: configuration.Config, workflow: Any) -> None:  # noqa: ANN401 (untyped library)
+        self.cfg = cfg
+        self.results = cfg.results
+        self.folder = cfg.data if cfg.data is not None else f"{cfg.results}/data"
+        self._workflow = workflow
+        self._config_file = _write_config(cfg)
+        if workflow.is_main_process:
+            free_locks_of_killed_runs(Path(".snakemake"))
+        # start of every command; the rest of the line is the rule's own
+        self.tryon = untracked(self._start)
+        self.config = untracked(self._config_file)
+        self.data = untracked(self.folder)
+        self.into = untracked(cfg.results)
+
+    # ---- what decides a rerun
+
+    def code(self, stage: str) -> str:
+        """Digest of the stage's module and of everything it imports from this package."""
+        return digests.code_digest(STAGES[stage].module)
+
+    def settings(self, stage: str) -> str:
+        """Digest of the settings that shape the stage's result."""
+        return digests.config_digest(*self._sections(stage))
+
+    def stage_settings(self, wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
+        """Digest of one training stage's settings."""
+        return digests.config_digest(self.cfg.stages[wildcards.stage])
+
+    def weights(self, *names: str) -> Callable[[Any], str]:
+        """Digest of weight files named by settings such as ``"cutouts.checkpoint"``, read when a job asks."""
+
+        def digest(wildcards: Any) -> str:  # noqa: ANN401, ARG001 (Snakemake's wildcards)
+            return self._weights(names)
+
+        return digest
+
+    def raw(self, wildcards: Any) -> str:  # noqa: ANN401, ARG002 (Snakemake's wildcards)
+        """Digest of the content of the user's photos and annotations; a touch changes nothing."""
+        if self.cfg.data is None:
+            return "rendered"
+        return _fingerprint(self.cfg.data)
+
+    # ---- input files
+
+    def rendered(self, wildcards: Any) -> list[str]:  # noqa: ANN401, ARG002 (Snakemake's wildcards)
+        """The studio's output where no data folder is given."""
+        return [f"{self.folder}/studio.json"] if self.cfg.data is None else []
+
+    def per_shard(self, checkpoints: Any, pattern: str) -> Callable[[Any], list[str]]:  # noqa: ANN401
+        """One file per shard, known once the checkpoint `pairs` has run.
+
+        Args:
+            checkpoints: Snakemake's checkpoints.
+            pattern: path below the results folder with ``{key}``.
+        """
+
+        def inputs(wildcards: Any) -> list[str]:  # noqa: ANN401, ARG001 (Snakemake's wildcards)
+            keys = Path(checkpoints.pairs.get().output.shards).read_text(encoding="utf-8").split()
+            return [f"{self.results}/{pattern.format(key=key)}" for key in keys]
+
+        return inputs
+
+    @property
+    def systems(self) -> list[str]:
+        """What is sampled and judged: the cascade, and every reference stage by itself."""
+        return ["cascade", *self.cfg.references]
+
+    def stages_of(self, system: str) -> list[str]:
+        """Training stages of a system, coarse to fine."""
+        return self.cfg.cascade if system == "cascade" else [system]
+
+    def trained(self, wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
+        """Weights of the stages that a system chains."""
+        return [f"{self.results}/train/{stage}/weights.safetensors" for stage in self.stages_of(wildcards.system)]
+
+    # ---- resources
+
+    def training(self, setting: str) -> Callable[[Any], Any]:
+        """A machine setting of the training stage, such as ``"threads"``."""
+        return lambda wildcards: getattr(self.cfg.stages[wildcards.stage].train, setting)
+
+    def gpus(self, stage: str) -> int:
+        """GPUs that a shard job of a stage asks for: one where its settings insist on CUDA."""
+        return int(getattr(self.cfg, stage).device.startswith("cuda"))
+
+    # ---- inner workings
+
+    def _sections(self, stage: str) -> list[Any]:
+        if stage == "pack":
+            return [self.cfg.pack, self.cfg.sizes]
+        return [getattr(self.cfg, stage)]
+
+    @functools.cache  # noqa: B019 (one Wiring lives as long as the process)
+    def _weights(self, names: tuple[str, ...]) -> str:
+        found = []
+        for name in names:
+            section_name, _, field = name.partition(".")
+            section = getattr(self.cfg, section_name)
+            where = getattr(section, field)
+            sha256 = getattr(section, "sha256", None) if field == "checkpoint" else None
+            found.append(None if where is None else weights_digest(where, sha256))
+        return digests.digest(found)
+
+    def _start(self) -> str:
+        """How a command of this package starts: this very clone, in the job's own environment."""
+        from snakemake.settings.types import DeploymentMethod
+
+        conda = DeploymentMethod.CONDA in self._workflow.deployment_settings.deployment_method
+        python = "python" if conda else shlex.quote(sys.executable)
+        return (
+            f"{leash.PARENT}={os.getpid()} PYTHONPATH={shlex.quote(str(ROOT))} PYTHONUNBUFFERED=1 {python} -m tryon.cli"
+        )
+
+
+@functools.cache
+def _fingerprint(data: str) -> str:
+    return folder_digest(data, STATE / f"fingerprint-{digests.digest(data)}.json")
+
+
+def _write_config(cfg: configuration.Config) -> str:
+    """The resolved settings as a file named by its content, for the commands of all jobs."""
+    values = cfg.model_dump(mode="json")
+    path = STATE / f"config-{digests.digest(values)}.json"
+    if not path.is_file():
+        files.write_json(path, values)
+    return str(path)
+
+
+_held: list[int] = []
+
+
+def free_locks_of_killed_runs(folder: Path) -> None:
+    """Remove the locks that a killed Snakemake left behind, so that the same command simply continues.
+
+    Every run holds a shared kernel lock for as long as its process lives. Who gets the exclusive one knows that
+    no other run of this working directory is alive on this machine; then Snakemake's own lock files are stale.
+    Locks that a run on another machine may have left are not touched.
+
+    Args:
+        folder: Snakemake's state folder.
+    """
+    holder = folder / "tryon" / "runs.lock"
+    holder.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(holder, os.O_RDWR | os.O_CREAT, 0o666)
+    _held.append(descriptor)  # kept open: the kernel drops the lock with the process, however it dies
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass  # another run is alive here: its locks stand
+    except OSError as error:
+        print(
+            f"note: {holder} cannot be locked ({error.strerror}); after a kill, run snakemake --unlock", file=sys.stderr
+        )
+        return
+    else:
+        last_host = os.read(descriptor, 256).decode()
+        if last_host in ("", socket.gethostname()):
+            for lock in (folder / "locks").glob("*.lock"):
+                lock.unlink(missing_ok=True)
+        os.pwrite(descriptor, socket.gethostname().encode(), 0)
+        os.ftruncate(descriptor, len(socket.gethostname().encode()))
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
