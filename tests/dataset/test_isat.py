@@ -1,0 +1,104 @@
+"""ISAT files: what is read, and what each kind of broken file is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from handmade import annotation, polygon
+
+from tryon.dataset import isat
+from tryon.errors import BadItem
+
+
+def parse(value: object) -> isat.Annotation:
+    return isat.parse(json.dumps(value).encode(), "annotations/person/anna.json")
+
+
+def test_polygons_come_in_layer_order_and_keep_their_group() -> None:
+    parts = [
+        polygon("hair", (1, 1, 3, 3), 7.0, 5),
+        polygon("person", (0, 0, 9, 9), 1.0),
+        polygon("up", (2, 2, 4, 4), 3.5),
+    ]
+    read = parse(annotation(parts, (32, 24)))
+    assert [item.category for item in read.polygons] == ["person", "up", "hair"]
+    assert read.polygons[2].group == 5
+    assert read.polygons[1].points_xy == ((2.0, 2.0), (4.0, 2.0), (4.0, 4.0), (2.0, 4.0))
+    assert (read.height, read.width) == (32, 24)
+    assert read.categories == ("hair", "person", "up")
+
+
+def test_holes_are_no_category() -> None:
+    read = parse(annotation([polygon("person", (0, 0, 9, 9), 1.0), polygon(isat.HOLE, (2, 2, 4, 4), 2.0, 0)]))
+    assert read.categories == ("person",)
+    isat.check_labels(read)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"shapes": [], "imagePath": "x.jpg"}, "LabelMe"),
+        ({"images": [], "annotations": []}, "COCO"),
+        ([{"keypoints": []}], "a JSON list"),
+        ({"info": {"width": 3, "height": 3}, "objects": {}}, "expected a list"),
+        ({"info": {"width": 3}, "objects": []}, "info.height is None"),
+        ({"info": {"width": 3.5, "height": 3}, "objects": []}, "whole number of pixels"),
+        (
+            annotation([{**polygon("up", (0, 0, 1, 1), 1.0), "segmentation": []}]),
+            "objects[0].segmentation of 'up' has no",
+        ),
+        (annotation([{**polygon("up", (0, 0, 1, 1), 1.0), "segmentation": [[1, 2, 3]]}]), "expected [x, y]"),
+        (annotation([{**polygon("up", (0, 0, 1, 1), 1.0), "segmentation": [[1, "2"]]}]), "expected a number"),
+        (annotation([{**polygon("up", (0, 0, 1, 1), 1.0), "layer": None}]), "objects[0].layer is None"),
+        (annotation([{**polygon("up", (0, 0, 1, 1), 1.0), "category": ""}]), "choose a category"),
+        (annotation([3]), "objects[0] is int"),  # type: ignore[list-item]
+    ],
+)
+def test_what_is_not_isat_names_the_file_and_the_cause(value: object, told: str) -> None:
+    with pytest.raises(BadItem, match="anna.json") as refused:
+        parse(value)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b'{"info": {"width": NaN}}'])
+def test_bytes_that_are_no_json_are_refused_not_crashed_on(content: bytes) -> None:
+    with pytest.raises(BadItem, match="anna.json"):
+        isat.parse(content, "anna.json")
+
+
+def test_a_byte_order_mark_is_allowed() -> None:
+    content = b"\xef\xbb\xbf" + json.dumps(annotation([polygon("up", (0, 0, 1, 1), 1.0)])).encode()
+    assert isat.parse(content, "x.json").categories == ("up",)
+
+
+def test_an_unknown_label_names_the_nearest_known_one() -> None:
+    read = parse(annotation([polygon("left_am", (0, 0, 3, 3), 1.0)]))
+    with pytest.raises(BadItem, match=r"unknown label 'left_am' \(did you mean 'left_arm'\?\)"):
+        isat.check_labels(read)
+
+
+def test_another_size_names_both_sizes() -> None:
+    read = parse(annotation([], (32, 24)))
+    with pytest.raises(BadItem, match=r"24x32.*48x64"):
+        isat.check_size(read, (64, 48))
+
+
+@pytest.mark.parametrize(
+    ("role", "label", "told"), [("person", "up", "no person"), ("garment", "person", "no garment")]
+)
+def test_a_photo_without_its_subject_is_refused(role: str, label: str, told: str) -> None:
+    with pytest.raises(BadItem, match=f"{told}.*found {label}"):
+        isat.check_role(parse(annotation([polygon(label, (0, 0, 3, 3), 1.0)])), role)
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BadItem, match=r"anna\.json: no such annotation; annotate"):
+        isat.read(tmp_path / "anna.json")
+
+
+def test_every_real_annotation_is_read(fixtures: Path) -> None:
+    found = sorted((fixtures / "isat" / "images").glob("*.json"))
+    assert len(found) == 6
+    assert all(isat.read(path).polygons for path in found)

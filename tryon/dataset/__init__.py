@@ -1,0 +1,1 @@
+"""Readers of photo folders and annotations, and the manifest."""

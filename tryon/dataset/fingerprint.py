@@ -1,0 +1,111 @@
+"""Content digest of a data folder, cheap to ask for again: the Snakefile does so before every run.
+
+Files whose size, change time and inode are as remembered are not read again; a touched file is read once, and as
+its content is the same, so is the digest. Imports the standard library and `tryon.files`/`digests` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tryon import files
+from tryon.digests import digest
+from tryon.errors import UserError
+
+FOLDERS = (
+    "person",
+    "garment",
+    "annotations/person",
+    "annotations/garment",
+    "keypoints/person",
+    "keypoints/garment",
+    "truth",
+)
+FILES = ("pairs.txt", "photos.csv")
+
+RACY_NS = 2_000_000_000
+"""A file changed this shortly before it was read may change again with the same stamp (coarse file-system clocks),
+so its digest is not remembered."""
+
+NUM_THREADS = 8  # reading waits for the disk, and hashlib lets other threads run
+
+Stamp = tuple[int, int, int]  # size in bytes, change time in ns, inode
+
+
+def default_cache(results: Path) -> Path:
+    """Where a results folder keeps the stamps of its data folder."""
+    return results / "cache" / "fingerprint.json"
+
+
+def folder_digest(root: Path | str, cache_path: Path | str) -> str:
+    """Digest of names and contents of all files that can matter to the workflow.
+
+    Args:
+        root: the data folder.
+        cache_path: JSON file that remembers stamps; made if absent, ignored if broken.
+
+    Returns:
+        16 hex digits; equal for equal content, whatever the order of listing and the times of the files.
+
+    Raises:
+        UserError: the folder is missing.
+    """
+    return digest(file_digests(root, cache_path))
+
+
+def file_digests(root: Path | str, cache_path: Path | str) -> dict[str, str]:
+    """SHA-256 of each file that can matter, by path relative to the data folder; arguments as `folder_digest`."""
+    root, cache_path = Path(root), Path(cache_path)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such data folder; set `data` to a folder with person/, garment/ and annotations/")
+    remembered = _load(cache_path, root)
+    stamps = dict(_stamps(root))
+    known = {name: remembered[name][1] for name, stamp in stamps.items() if remembered.get(name, ((), ""))[0] == stamp}
+    unknown = [name for name in stamps if name not in known]
+    read_at = time.time_ns()
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        fresh = dict(zip(unknown, pool.map(lambda name: files.sha256_file(root / name), unknown), strict=True))
+    digests = {name: known.get(name) or fresh[name] for name in sorted(stamps)}
+    settled = {
+        name: (stamp, digests[name]) for name, stamp in stamps.items() if name in known or stamp[1] < read_at - RACY_NS
+    }
+    if settled != remembered:
+        # one line of compact JSON: with 100 000 photos this file is read before every run
+        files.write_text(
+            cache_path, json.dumps({"root": _key(root), "files": settled}, ensure_ascii=False, separators=(",", ":"))
+        )
+    return digests
+
+
+def _load(cache_path: Path, root: Path) -> dict[str, tuple[Stamp, str]]:
+    try:
+        value = json.loads(cache_path.read_text(encoding="utf-8"))
+        remembered = value["files"] if value["root"] == _key(root) else {}
+        return {name: ((stamp[0], stamp[1], stamp[2]), sha256) for name, (stamp, sha256) in remembered.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+        return {}  # no cache, another folder's or a broken one: everything is read
+
+
+def _key(root: Path) -> str:
+    return str(root.resolve())
+
+
+def _stamps(root: Path) -> Iterator[tuple[str, Stamp]]:
+    for folder in FOLDERS:
+        if (root / folder).is_dir():
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and entry.is_file():
+                        yield f"{folder}/{entry.name}", _stamp(entry.stat())
+    for name in FILES:
+        if (root / name).is_file():
+            yield name, _stamp((root / name).stat())
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,0 +1,146 @@
+"""The layout of a data folder: which file belongs to which photo, by name and never by place in a listing.
+
+    person/NAME.jpg  garment/NAME.jpg              photos
+    annotations/{person,garment}/NAME.json         one annotation per photo
+    keypoints/{person,garment}/NAME.json           optional
+    pairs.txt  photos.csv                          optional: tryon/dataset/lists.py
+    truth/PERSON__GARMENT.jpg and .json            optional, true pictures of a person in a garment
+
+Only the standard library is imported: `tryon check` and the fingerprint read folders before anything else runs.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tryon.errors import UserError
+
+ROLES = ("person", "garment")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+TRUTH = "truth"
+
+
+@dataclass(frozen=True)
+class PhotoFiles:
+    """The files of one photo, relative to the data folder.
+
+    Attributes:
+        id: "person/NAME" or "garment/NAME".
+        role: "person" or "garment".
+        file: the photo.
+        annotation: its annotation, or None where there is none.
+        keypoints: its given keypoints, or None.
+    """
+
+    id: str
+    role: str
+    file: str
+    annotation: str | None
+    keypoints: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a data folder holds.
+
+    Attributes:
+        photos: sorted by id.
+        problems: (id, reason) of everything that belongs to no photo or to several, sorted.
+    """
+
+    photos: tuple[PhotoFiles, ...]
+    problems: tuple[tuple[str, str], ...]
+
+
+def stem(file_name: str) -> str:
+    """A file's name without suffix, in one Unicode form (macOS stores é as two code points)."""
+    return unicodedata.normalize("NFC", Path(file_name).stem)
+
+
+def scan(root: Path) -> Listing:
+    """List the photos of a data folder and the files that belong to them.
+
+    Raises:
+        UserError: the folder, or one of `person/` and `garment/`, is missing or holds no photo.
+    """
+    check_layout(root)
+    photos: list[PhotoFiles] = []
+    problems: list[tuple[str, str]] = []
+    for role in ROLES:
+        found, bad = _scan_photos(root, role)
+        annotations = _scan_partners(root, "annotations", role, found, problems)
+        keypoints = _scan_partners(root, "keypoints", role, found, problems)
+        problems += bad
+        photos += [
+            PhotoFiles(f"{role}/{name}", role, file, annotations.get(name), keypoints.get(name))
+            for name, file in found.items()
+            if f"{role}/{name}" not in dict(bad)
+        ]
+    return Listing(tuple(sorted(photos, key=lambda photo: photo.id)), tuple(sorted(problems)))
+
+
+def check_layout(root: Path) -> None:
+    """Refuse a folder that cannot be a data folder.
+
+    Raises:
+        UserError: naming what is missing.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such data folder; give the folder that holds person/, garment/ and annotations/")
+    for name in (*ROLES, "annotations"):
+        if not (root / name).is_dir():
+            raise UserError(
+                f"{root}: no folder {name}/ in it; a data folder holds person/NAME.jpg, garment/NAME.jpg and "
+                "annotations/{person,garment}/NAME.json (docs/data.md)"
+            )
+    for role in ROLES:
+        if not any(Path(entry.name).suffix.lower() in PHOTO_SUFFIXES for entry in _entries(root / role)):
+            raise UserError(f"{root / role}: no photos in it; put {role} photos there ({', '.join(PHOTO_SUFFIXES)})")
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Entries of a folder, sorted by name, without hidden ones and the thumbnails that systems leave behind."""
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as listing:
+        entries = sorted(listing, key=lambda entry: entry.name)
+    yield from (entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() != "thumbs.db")
+
+
+def _scan_photos(root: Path, role: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Photos of a role by name, and what cannot be one."""
+    found: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for entry in _entries(root / role):
+        name, file = stem(entry.name), f"{role}/{entry.name}"
+        if any(not character.isprintable() for character in entry.name):
+            problems[repr(file)[1:-1]] = "its name holds a tab, a newline or another control character; rename it"
+        elif not entry.is_file():
+            problems[file] = f"not a file; photos lie directly in {role}/, so move them there"
+        elif Path(entry.name).suffix.lower() not in PHOTO_SUFFIXES:
+            problems[file] = f"not a photo by its name; expected {', '.join(PHOTO_SUFFIXES)}, so convert or move it"
+        elif name in found:
+            problems[f"{role}/{name}"] = f"{found[name]} and {file} have one name; rename one of them"
+        else:
+            found[name] = file
+    return found, sorted(problems.items())
+
+
+def _scan_partners(
+    root: Path, kind: str, role: str, photos: dict[str, str], problems: list[tuple[str, str]]
+) -> dict[str, str]:
+    """Annotation or keypoint files by photo name; one without a photo is a problem, not a skip."""
+    found: dict[str, str] = {}
+    for entry in _entries(root / kind / role):
+        name, file = stem(entry.name), f"{kind}/{role}/{entry.name}"
+        if Path(entry.name).suffix.lower() != ".json":
+            continue  # ISAT keeps isat.yaml and pictures beside its annotations
+        if name in photos:
+            found[name] = file
+        else:
+            problems.append((file, f"its photo {role}/{name} is missing; restore the photo or delete this file"))
+    return found
