@@ -1,0 +1,1 @@
+"""From manifest to packed training data: pairs, masks, keypoints, cut-outs, pack."""

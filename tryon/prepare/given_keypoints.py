@@ -1,0 +1,87 @@
+"""Keypoints that come with the photos: mmpose prediction JSON, read and checked.
+
+The format is what mmpose's inferencer writes for one picture: a list of persons
+``{"keypoints": 17 x [x, y], "keypoint_scores": 17, "bbox": [[x1, y1, x2, y2]], "bbox_score": …}``, or that list
+under the key `instance_info`. Score 0 means that a point is not visible.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tryon import files
+from tryon.errors import BadItem
+from tryon.ontology import KEYPOINT_NAMES
+
+NUM_WHOLE_BODY = 133  # COCO-WholeBody: its first 17 are COCO's
+FIX = "write it with mmpose's inferencer, or remove it"
+
+
+def read_given(path: Path, size_hw: tuple[int, int]) -> np.ndarray:
+    """Keypoints of the person with the highest box score.
+
+    Args:
+        path: the JSON file.
+        size_hw: height and width of the photo in pixels.
+
+    Returns:
+        float64 [17, 3]: x and y in photo pixels, score.
+
+    Raises:
+        BadItem: missing, not such a file, or points far outside the photo; names the file, the cause and the fix.
+    """
+    try:
+        value = files.read_json(path)
+    except FileNotFoundError:
+        raise BadItem(f"{path.name}: no such keypoint file; restore it, or set keypoints.source: mmpose") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise BadItem(f"{path.name}: not JSON ({error}); {FIX}") from None
+    if isinstance(value, dict):
+        value = value.get("instance_info")
+    if not isinstance(value, list) or not value or not all(isinstance(person, dict) for person in value):
+        raise BadItem(f"{path.name}: not an mmpose prediction, which is a list of persons; {FIX}")
+    person = max(value, key=_box_score)
+    keypoints_K3 = _points(person, path.name)
+    _check_inside(keypoints_K3, size_hw, path.name)
+    return keypoints_K3
+
+
+def _box_score(person: dict[str, Any]) -> float:
+    score = person.get("bbox_score", 0.0)
+    return float(score) if isinstance(score, (int, float)) else 0.0
+
+
+def _points(person: dict[str, Any], name: str) -> np.ndarray:
+    try:
+        points_K2 = np.asarray(person["keypoints"], np.float64)
+        scores_K = np.asarray(person["keypoint_scores"], np.float64)
+    except KeyError as error:
+        raise BadItem(f"{name}: a person without {error}; {FIX}") from None
+    except (ValueError, TypeError):
+        raise BadItem(f"{name}: keypoints or keypoint_scores hold something that is no number; {FIX}") from None
+    count = len(KEYPOINT_NAMES)
+    if points_K2.shape not in ((count, 2), (NUM_WHOLE_BODY, 2)) or scores_K.shape != points_K2.shape[:1]:
+        raise BadItem(
+            f"{name}: keypoints of shape {points_K2.shape} and scores of shape {scores_K.shape}; expected {count} COCO "
+            f"points [x, y] and {count} scores; {FIX}"
+        )
+    if not (np.isfinite(points_K2).all() and np.isfinite(scores_K).all()):
+        raise BadItem(f"{name}: keypoints or scores are not finite; {FIX}")
+    return np.concatenate([points_K2, scores_K[:, None]], axis=1)[:count]
+
+
+def _check_inside(keypoints_K3: np.ndarray, size_hw: tuple[int, int], name: str) -> None:
+    """Refuse points that lie more than a tenth of the photo outside: they belong to another picture or size."""
+    height, width = size_hw
+    share_K2 = keypoints_K3[:, :2] / (width, height)
+    outside_K = (keypoints_K3[:, 2] > 0) & ((share_K2 < -0.1) | (share_K2 > 1.1)).any(axis=1)
+    if outside_K.any():
+        index = int(np.argmax(outside_K))
+        x, y = keypoints_K3[index, :2]
+        raise BadItem(
+            f"{name}: {KEYPOINT_NAMES[index]} lies at ({x:.0f}, {y:.0f}), outside the photo of {width}x{height}; "
+            "the keypoints belong to another picture or to another size of it: predict them again"
+        )

@@ -1,0 +1,248 @@
+"""Stage `keypoints`: a photo and its label map → 17 COCO keypoints with scores, by an mmpose top-down model.
+
+The box that the model is given comes from the label map: the person in a person photo, the garment in a garment
+photo (whose keypoints are the places where the wearer's joints would be; see `resources/pose/README.md`).
+
+    tryon keypoints --config F --shard pairs/shards/KEY.tsv --masks masks/KEY.parquet --data DIR --results R
+        --out keypoints/KEY.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tryon import config, files, images, weights
+from tryon.config import KeypointsConfig
+from tryon.dataset.manifest import read_shard
+from tryon.digests import code_digest, config_digest, digest
+from tryon.errors import BadItem, UserError
+from tryon.items import Done, Row, run_shard
+from tryon.ontology import CATEGORIES, LABEL_INDEX
+from tryon.prepare.given_keypoints import read_given
+from tryon.prepare.masks import LABELS_FILE
+from tryon.prepare.outline import joints_of_outline
+
+if TYPE_CHECKING:
+    from tryon.prepare.pose_model import PoseModel
+
+STAGE = "keypoints"
+KEYPOINTS_FILE = "keypoints.json"
+GARMENT_VALUES = [LABEL_INDEX[name] for name in CATEGORIES]
+
+Box = tuple[float, float, float, float]
+
+
+def box_of_labels(labels_HW: np.ndarray, role: str) -> Box:
+    """Tight box round what a label map shows.
+
+    Args:
+        labels_HW: uint8 indices into `ontology.LABELS`.
+        role: "person" (everything that is labelled) or "garment" (garment labels only).
+
+    Returns:
+        Left, top, right, bottom: the outermost labelled pixel centres.
+
+    Raises:
+        BadItem: the label map is empty.
+    """
+    wanted_HW = labels_HW > 0 if role == "person" else np.isin(labels_HW, GARMENT_VALUES)
+    rows, columns = np.flatnonzero(wanted_HW.any(axis=1)), np.flatnonzero(wanted_HW.any(axis=0))
+    if len(rows) < 2 or len(columns) < 2:
+        raise BadItem(
+            f"no {role} in the label map, so there is no box to look for keypoints in; annotate the {role} "
+            "or remove the photo"
+        )
+    return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
+
+
+def encode(keypoints_K3: np.ndarray, box_xyxy: Box, *, min_score: float, source: str) -> Done:
+    """The stage's file and facts for one photo.
+
+    Args:
+        keypoints_K3: x and y in photo pixels, score.
+        box_xyxy: the box in photo pixels.
+        min_score: points that score less count as not visible: their score in the file is 0.
+        source: "mmpose" or "given".
+
+    Returns:
+        keypoints.json: `keypoints` 17 x [x, y], `scores` (0: not visible), `raw_scores`, `bbox_xyxy`. Coordinates are
+        rounded to 0.01 px and scores to 0.0001, beyond which two machines differ.
+    """
+    visible_K = keypoints_K3[:, 2] >= max(min_score, 1e-4)
+    scores_K = keypoints_K3[:, 2].round(4)
+    value = {
+        "keypoints": keypoints_K3[:, :2].round(2).tolist(),
+        "scores": np.where(visible_K, scores_K, 0.0).tolist(),
+        "raw_scores": scores_K.tolist(),
+        "bbox_xyxy": [round(side, 2) for side in box_xyxy],
+    }
+    num_visible = int(visible_K.sum())
+    mean_score = round(float(scores_K[visible_K].mean()), 4) if num_visible else 0.0
+    content = json.dumps(value, sort_keys=True).encode()
+    return Done({KEYPOINTS_FILE: content}, {"num_visible": num_visible, "mean_score": mean_score, "source": source})
+
+
+class Keypoints:
+    """Finds or reads the keypoints of batches of photos.
+
+    Args:
+        cfg: settings of the stage.
+        data: the data folder.
+        results: the results folder, which the label maps' paths are relative to.
+        model: makes the model; called only if a photo needs it.
+    """
+
+    def __init__(self, cfg: KeypointsConfig, data: Path, results: Path, model: Callable[[], PoseModel]) -> None:
+        self.cfg = cfg
+        self.data = data
+        self.results = results
+        self.model = model
+
+    def process(self, photos: list[Row]) -> list[Done | BadItem]:
+        """Results for rows of the shard joined with `labels_path`, in order; one model call for the batch."""
+        outcomes: list[Done | BadItem | None] = []
+        found: list[tuple[np.ndarray, Box]] = []
+        for photo in photos:
+            try:
+                box_xyxy = box_of_labels(images.read_labels(self.results / photo.labels_path), photo.role)
+                if self._is_given(photo):
+                    outcomes.append(self._read(photo, box_xyxy))
+                else:
+                    found.append((images.read_rgb(self.data / photo.file), box_xyxy))
+                    outcomes.append(None)
+            except BadItem as problem:
+                outcomes.append(problem)
+        predicted = iter(self._predict(found))
+        return [next(predicted) if outcome is None else outcome for outcome in outcomes]
+
+    def _is_given(self, photo: Row) -> bool:
+        return self.cfg.source == "given" or (self.cfg.source == "given_else_mmpose" and photo.keypoints is not None)
+
+    def _read(self, photo: Row, box_xyxy: Box) -> Done:
+        if photo.keypoints is None:
+            raise BadItem(
+                f"{photo.id}: no file keypoints/{photo.id}.json, which keypoints.source: given asks for; add it or set "
+                "given_else_mmpose"
+            )
+        keypoints_K3 = read_given(self.data / photo.keypoints, (photo.height, photo.width))
+        if photo.role == "garment" and self.cfg.given_garments == "outline":
+            keypoints_K3 = joints_of_outline(keypoints_K3, photo.categories.split(",")[0])
+        return encode(keypoints_K3, box_xyxy, min_score=self.cfg.min_score, source="given")
+
+    def _predict(self, found: list[tuple[np.ndarray, Box]]) -> list[Done]:
+        if not found:
+            return []
+        poses = self.model().predict([image_HWC for image_HWC, _ in found], [box for _, box in found])
+        return [
+            encode(
+                np.concatenate([pose.keypoints_K2, pose.scores_K[:, None]], axis=1),
+                box_xyxy,
+                min_score=self.cfg.min_score,
+                source="mmpose",
+            )
+            for pose, (_, box_xyxy) in zip(poses, found, strict=True)
+        ]
+
+
+def join_masks(photos: pd.DataFrame, masks_table: Path) -> pd.DataFrame:
+    """Photos that have a label map, with its path and key; photos that the stage `masks` refused stay there.
+
+    Raises:
+        UserError: the masks table is missing or is another shard's.
+    """
+    try:
+        masks = pd.read_parquet(masks_table)
+    except FileNotFoundError:
+        raise UserError(f"{masks_table}: no such table; run the stage `masks` first") from None
+    missing = sorted(set(photos["id"]) - set(masks["id"]))
+    if missing:
+        raise UserError(f"{masks_table} has no row for {missing[0]}: it belongs to another shard; run `masks` again")
+    usable = masks[masks["status"] == "ok"]
+    if len(usable) < len(masks):
+        print(f"{STAGE}: {len(masks) - len(usable)} photos have no label map (see {masks_table})", file=sys.stderr)
+    if usable.empty:
+        return photos.iloc[:0].assign(labels_path=None, labels_key=None)
+    columns = usable[["id", LABELS_FILE, "key"]].rename(columns={LABELS_FILE: "labels_path", "key": "labels_key"})
+    return photos.merge(columns, on="id", validate="one_to_one")
+
+
+def load_model(cfg: KeypointsConfig) -> PoseModel:
+    """The model that the settings name; importing mmpose takes some ten seconds.
+
+    Raises:
+        UserError: a file is missing, damaged, has another sha256, or does not fit the other.
+    """
+    from tryon.prepare.pose_model import PoseModel
+
+    checkpoint = weights.resolve(cfg.checkpoint, cfg.sha256, setting="keypoints.checkpoint")
+    return PoseModel(find_config(cfg.config), checkpoint, device=cfg.device, is_trusted=cfg.sha256 is not None)
+
+
+def find_config(name: str) -> Path:
+    """The mmpose configuration of this path, else the one that the mmpose package ships under this name.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    package = importlib.util.find_spec("mmpose")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        packaged = Path(folder) / ".mim" / "configs" / name
+        if packaged.is_file():
+            return packaged
+    raise UserError(
+        f"keypoints.config: {name}: no such file, nor an mmpose configuration of that name; give a path, or a name "
+        "such as body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py"
+    )
+
+
+def given_digest(photo: Row, cfg: KeypointsConfig) -> str | None:
+    """Digest of the photo's own keypoint file, where the settings read it."""
+    return None if cfg.source == "mmpose" else photo.keypoints_sha256
+
+
+def version(cfg: KeypointsConfig) -> list[str]:
+    """Digests of everything but the photo that a result depends on."""
+    parts = [config_digest(cfg), code_digest(__name__)]
+    if cfg.source != "given":
+        checkpoint = weights.resolve(cfg.checkpoint, cfg.sha256, setting="keypoints.checkpoint")
+        parts += [files.sha256_file(find_config(cfg.config)), files.sha256_file(checkpoint)]
+    return parts
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare this command's options."""
+    parser.add_argument("--config", required=True, help="configuration file (YAML or JSON)")
+    parser.add_argument("--shard", type=Path, required=True, help="pairs/shards/KEY.tsv")
+    parser.add_argument("--masks", type=Path, required=True, help="masks/KEY.parquet")
+    parser.add_argument("--data", type=Path, required=True, help="data folder")
+    parser.add_argument("--results", type=Path, required=True, help="results folder, whose items/ holds finished work")
+    parser.add_argument("--out", type=Path, required=True, help="table to write: keypoints/KEY.parquet")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Find the keypoints of one shard's photos."""
+    cfg = config.load(args.config).keypoints
+    common = version(cfg)
+
+    run_shard(
+        stage=STAGE,
+        rows=join_masks(read_shard(args.shard), args.masks),
+        key_of=lambda photo: digest([photo.sha256, photo.labels_key, photo.role, given_digest(photo, cfg), *common]),
+        process=Keypoints(cfg, args.data, args.results, cache(lambda: load_model(cfg))).process,
+        store=args.results / "items",
+        out=args.out,
+        batch_size=cfg.batch_size,
+    )
