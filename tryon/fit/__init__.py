@@ -1,0 +1,1 @@
+"""Commands that train the small keypoint and segmentation models on a data folder."""
