@@ -1,0 +1,1 @@
+"""Noise schedules, prediction targets, guidance and samplers, independent of any network."""
