@@ -1,0 +1,332 @@
+"""Stages: loss, dropout, guidance, sampling, super-resolution, regression."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from mannequins import TINY, awake, batch, stage
+
+from tryon.config import SampleConfig
+from tryon.errors import UserError
+from tryon.methods.interface import Conditions, Stage
+from tryon.methods.tryondiffusion.denoising import (
+    GARMENT_SD,
+    PICTURE_SD,
+    DenoisingStage,
+    fill_inwards,
+    garment_detail,
+    pasted_garment,
+)
+
+SEEDS = torch.tensor([11, 12, 13])
+KINDS = ["parallel_unet", "parallel_unet_sr", "imagen_sr", "regression"]
+
+
+def ready(kind: str = "parallel_unet", **settings: Any) -> tuple[Stage, torch.nn.Module, torch.Tensor, Conditions]:
+    """A stage, its network with random weights, and a batch of its size."""
+    torch.manual_seed(0)
+    tiny = stage(kind, **settings)
+    target_B3HW, conditions = batch(3, tiny.size_hw)
+    if tiny.low_size_hw:
+        conditions = conditions.with_low(F.interpolate(target_B3HW, size=tiny.low_size_hw, mode="area"))
+    return tiny, awake(tiny.build()), target_B3HW, conditions
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_loss_is_per_sample_finite_and_a_function_of_the_seeds(kind: str) -> None:
+    tiny, network, target, conditions = ready(kind)
+    loss_B = tiny.loss_B(network, target, conditions, SEEDS, condition_dropout=True)
+    assert loss_B.shape == (3,)
+    assert loss_B.dtype == torch.float32
+    assert bool(loss_B.isfinite().all())
+    again = tiny.loss_B(network, target, conditions, SEEDS, condition_dropout=True)
+    assert torch.equal(loss_B, again)
+    alone = tiny.loss_B(network, target[1:2], conditions.select(slice(1, 2)), SEEDS[1:2], condition_dropout=True)
+    torch.testing.assert_close(alone, loss_B[1:2], rtol=1e-4, atol=1e-5)
+    other = tiny.loss_B(network, target, conditions, SEEDS + 1, condition_dropout=False)
+    # regression is trained on the whole batch of true conditions, so only dropped ones differ between seeds
+    assert not torch.equal(other, loss_B) or kind == "regression"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_samples_are_in_range_keep_the_known_pixels_and_do_not_depend_on_the_batch(kind: str) -> None:
+    tiny, network, target, conditions = ready(kind)
+    cfg = SampleConfig(num_steps=3, sampler="ddpm", guidance=1.5)
+    pictures = tiny.sample(network, conditions, SEEDS, cfg)
+    assert pictures.shape == target.shape
+    assert pictures.dtype == torch.float32
+    assert pictures.min() >= -1
+    assert pictures.max() <= 1
+    known = conditions.region_B1HW.expand_as(target) == 0
+    assert torch.equal(pictures[known], target[known])
+    alone = tiny.sample(network, conditions.select(slice(2, 3)), SEEDS[2:], cfg)
+    torch.testing.assert_close(alone, pictures[2:], rtol=1e-3, atol=1e-4)
+    if kind != "regression":
+        assert not torch.equal(tiny.sample(network, conditions, SEEDS + 1, cfg), pictures)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_a_dropped_garment_leaves_no_trace(kind: str) -> None:
+    """The null branch of guidance is a function of the person alone, and is what training drops to."""
+    tiny, network, target, conditions = ready(kind, diffusion={"condition_dropout": 1.0})
+    loss_B = tiny.loss_B(network, target, conditions, SEEDS, condition_dropout=True)
+    everything = torch.ones(3, dtype=torch.bool)
+    null = conditions.without_garment(everything)
+    assert torch.equal(loss_B, tiny.loss_B(network, target, null, SEEDS, condition_dropout=True))
+    kept = tiny.loss_B(network, target, conditions, SEEDS, condition_dropout=False)
+    assert (kept - loss_B).abs().max() > 1e-4
+
+
+@torch.no_grad()
+def test_the_share_of_dropped_conditions_is_the_configured_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, network, _, _ = ready(diffusion={"condition_dropout": 0.25})
+    target, conditions = batch(1)
+    dropped: list[torch.Tensor] = []
+    original = Conditions.without_garment
+
+    def watched(self: Conditions, drop_B: torch.Tensor) -> Conditions:
+        dropped.append(drop_B)
+        return original(self, drop_B)
+
+    monkeypatch.setattr(Conditions, "without_garment", watched)
+    many = conditions.select(torch.zeros(400, dtype=torch.long))
+    tiny.loss_B(network, target.expand(400, -1, -1, -1), many, torch.arange(400), condition_dropout=True)
+    assert 74 <= int(dropped[0].sum()) <= 126  # 100 expected, 3 standard deviations
+    tiny.loss_B(network, target, conditions, torch.arange(1), condition_dropout=False)
+    assert len(dropped) == 1
+
+
+@pytest.mark.parametrize("field", ["agnostic_B3HW", "garment_B3HW", "prealigned_B3HW", "person_keypoints_BK3"])
+def test_samples_depend_on_each_condition(field: str) -> None:
+    tiny, network, _, conditions = ready()
+    cfg = SampleConfig(num_steps=2)
+    before = tiny.sample(network, conditions, SEEDS, cfg)
+    values = conditions.tensors()
+    # pictures of the neighbour; a pose at half size (the neighbours' poses are almost alike)
+    changed = values[field] * 0.5 if field.endswith("BK3") else values[field].flip(0)
+    after = tiny.sample(network, Conditions(**{**values, field: changed}), SEEDS, cfg)
+    inside = conditions.region_B1HW.expand_as(before) == 1
+    assert (after - before)[inside].abs().max() > 1e-3
+
+
+def test_guidance_is_one_call_of_twice_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, network, _, conditions = ready()
+    assert isinstance(tiny, DenoisingStage)
+    sizes: list[int] = []
+    predict = tiny.predict
+
+    def watched(network: Any, x_BCHW: torch.Tensor, *rest: Any) -> torch.Tensor:
+        sizes.append(len(x_BCHW))
+        return predict(network, x_BCHW, *rest)
+
+    monkeypatch.setattr(tiny, "predict", watched)
+    one_step = {"num_steps": 1, "sampler": "ddim"}
+    guided = tiny.sample(network, conditions, SEEDS, SampleConfig(guidance=2.0, **one_step))
+    null = conditions.without_garment(torch.ones(3, dtype=torch.bool))
+    with_garment, without = (
+        tiny.sample(network, part, SEEDS, SampleConfig(guidance=1.0, **one_step)) for part in (conditions, null)
+    )
+    assert sizes == [6, 3, 3]
+    free = (with_garment.abs() < 1) & (without.abs() < 1) & (guided.abs() < 1)
+    expected = without + 2.0 * (with_garment - without)
+    assert free.float().mean() > 0.2
+    torch.testing.assert_close(guided[free], expected[free], rtol=1e-3, atol=1e-4)
+
+
+def test_garment_features_are_computed_once_per_sampling_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, network, _, conditions = ready()
+    calls: list[int] = []
+    original = network.garment.forward
+    monkeypatch.setattr(network.garment, "forward", lambda *given: (calls.append(1), original(*given))[1])
+    tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    assert len(calls) == 1
+    # the same network, told that its features may not be kept
+    network.sees_time = True
+    monkeypatch.setattr(type(network.embedding), "forward", _without_time(type(network.embedding).forward))
+    fresh = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    network.sees_time = False
+    cached = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    assert len(calls) == 1 + 4 + 1
+    torch.testing.assert_close(fresh, cached)
+
+
+def _without_time(forward: Any) -> Any:
+    return lambda self, pose_BE, t_B, level_B: forward(self, pose_BE, None, level_B)
+
+
+@torch.no_grad()
+def test_error_outside_the_region_counts_as_configured() -> None:
+    target, conditions = batch(2)
+    for weight in (0.0, 0.5):
+        tiny, network, _, _ = ready(diffusion={"outside_weight": weight})
+        before = tiny.loss_B(network, target, conditions, SEEDS[:2], condition_dropout=False)
+        spoiled = target + 0.5 * (1 - conditions.region_B1HW)
+        quiet = torch.nn.Module()
+        quiet.forward = lambda *given: torch.zeros_like(target)  # type: ignore[method-assign]
+        silent = tiny.loss_B(quiet, target, conditions, SEEDS[:2], condition_dropout=False)
+        changed = tiny.loss_B(quiet, spoiled, conditions, SEEDS[:2], condition_dropout=False)
+        region = conditions.region_B1HW
+        units = (PICTURE_SD + (GARMENT_SD - PICTURE_SD) * conditions.prealigned_mask_B1HW).square()
+        outside = (weight * (1 - region) / units).mean((1, 2, 3))
+        expected = 0.25 * outside / (outside + (region / units).mean((1, 2, 3)))
+        torch.testing.assert_close(changed - silent, expected, rtol=1e-3, atol=1e-5)
+        assert bool((before > 0).all())
+
+
+@torch.no_grad()
+def test_first_guess_is_the_pasted_garment_amid_its_surroundings() -> None:
+    target, conditions = batch(2)
+    guess = pasted_garment(conditions)
+    known = conditions.region_B1HW.expand_as(target) == 0
+    assert torch.equal(guess[known], target[known])
+    covered = ((conditions.prealigned_mask_B1HW == 1) & (conditions.region_B1HW == 1)).expand_as(target)
+    assert covered.any()
+    assert torch.equal(guess[covered], conditions.prealigned_B3HW[covered])
+    null = pasted_garment(conditions.without_garment(torch.ones(2, dtype=torch.bool)))
+    assert torch.equal(null[known], target[known])
+
+
+def test_filling_inwards_keeps_what_is_known_and_adds_no_new_colour() -> None:
+    picture = torch.rand(2, 3, 13, 10)
+    known = (torch.rand(2, 1, 13, 10) > 0.6).float()
+    filled = fill_inwards(picture * known, known)
+    assert torch.equal(filled * known, picture * known)
+    seen = picture[known.expand_as(picture) > 0]
+    assert bool(((filled >= seen.min() - 1e-5) & (filled <= seen.max() + 1e-5)).all())
+    top_row = torch.zeros(1, 1, 16, 12)
+    top_row[:, :, 0] = 1
+    flat = fill_inwards(0.3 * top_row.expand(-1, 3, -1, -1), top_row)
+    torch.testing.assert_close(flat, torch.full_like(flat, 0.3))
+
+
+@pytest.mark.parametrize("target", ["eps", "v", "x0"])
+def test_each_target_samples_without_a_first_guess(target: str) -> None:
+    tiny, network, picture, conditions = ready(
+        network={**TINY, "residual": False, "prealigned": False}, diffusion={"target": target}
+    )
+    assert tiny.loss_B(network, picture, conditions, SEEDS, condition_dropout=True).isfinite().all()
+    for sampler in ("ddim", "ddpm", "dpmpp", "unipc"):
+        cfg = SampleConfig(num_steps=4, sampler=sampler, guidance=2.0)
+        assert tiny.sample(network, conditions, SEEDS, cfg).isfinite().all()
+
+
+def test_a_first_guess_needs_target_x0() -> None:
+    with pytest.raises(UserError, match=r"stages.tiny: network.residual .* needs diffusion.target x0, not v"):
+        stage(diffusion={"target": "v"})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_bf16_changes_the_network_only(kind: str) -> None:
+    exact, network, target, conditions = ready(kind)
+    rough, *_ = ready(kind, train={"precision": "bf16"})
+    losses = [part.loss_B(network, target, conditions, SEEDS, condition_dropout=False) for part in (exact, rough)]
+    assert losses[1].dtype == torch.float32
+    assert not torch.equal(*losses)
+    torch.testing.assert_close(losses[1], losses[0], rtol=0.05, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", ["parallel_unet_sr", "imagen_sr"])
+@torch.no_grad()
+def test_superres_learns_from_the_shrunk_truth_and_is_told_the_noise(kind: str) -> None:
+    tiny, network, target, conditions = ready(kind)
+    given = tiny.loss_B(network, target, conditions, SEEDS, condition_dropout=False)
+    made = tiny.loss_B(
+        network, target, Conditions(**{**conditions.tensors(), "low_B3hw": None}), SEEDS, condition_dropout=False
+    )
+    assert torch.equal(given, made)
+    levels = {}
+    for level in (0.0, 0.8):
+        part, *_ = ready(kind, diffusion={"low_noise_sample": level})
+        levels[level] = part.sample(network, conditions, SEEDS, SampleConfig(num_steps=1))
+    assert (levels[0.0] - levels[0.8]).abs().max() > 1e-2
+
+
+@torch.no_grad()
+def test_an_untrained_superres_stage_enlarges_and_adds_the_garments_texture() -> None:
+    for kind, prealigned in product(("parallel_unet_sr", "imagen_sr"), (False, True)):
+        tiny = stage(
+            kind, network={**TINY, "channels": [16, 32], "prealigned": prealigned}, diffusion={"low_noise_sample": 0.0}
+        )
+        target, conditions = batch(2, tiny.size_hw)
+        low = F.interpolate(target, size=(16, 12), mode="area")
+        network = tiny.build().eval()
+        found = tiny.sample(network, conditions.with_low(low), SEEDS[:2], SampleConfig(num_steps=2))
+        expected = F.interpolate(low, size=(32, 24), mode="bicubic")
+        inside = conditions.region_B1HW.expand_as(target) == 1
+        if prealigned:
+            bare = inside & (conditions.prealigned_mask_B1HW.expand_as(target) == 0)
+            torch.testing.assert_close(found[bare], expected.clamp(-1, 1)[bare], rtol=0, atol=1e-4)
+            detail = garment_detail(conditions, expected, (16, 12))
+            assert detail[inside].abs().max() > 0.05
+            expected = expected + detail
+        torch.testing.assert_close(found[inside], expected.clamp(-1, 1)[inside], rtol=0, atol=1e-4)
+
+
+def test_superres_without_or_with_a_wrong_low_picture_is_refused() -> None:
+    tiny, network, target, conditions = ready("parallel_unet_sr")
+    with pytest.raises(ValueError, match=r"starts from pictures of \(16, 12\), got \(32, 24\)"):
+        tiny.sample(network, conditions.with_low(target), SEEDS, SampleConfig(num_steps=1))
+
+
+@torch.no_grad()
+def test_imagen_trains_on_crops_and_samples_whole_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, network, target, conditions = ready("imagen_sr", train={"crop": (16, 8)})
+    sizes: list[torch.Size] = []
+    forward = network.forward
+
+    def watched(x: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        sizes.append(x.shape)
+        assert named["cond_images"].shape[-2:] == named["lowres_cond_img"].shape[-2:] == x.shape[-2:]
+        return forward(x, *given, **named)
+
+    monkeypatch.setattr(network, "forward", watched)
+    first = tiny.loss_B(network, target, conditions, SEEDS, condition_dropout=False)
+    assert sizes == [(3, 3, 16, 8)]
+    same_noise_other_place = tiny.loss_B(network, target, conditions, SEEDS + 5, condition_dropout=False)
+    assert not torch.equal(first, same_noise_other_place)
+    tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=1))
+    assert sizes[-1] == (3, 3, 32, 24)
+
+
+def test_regression_is_one_call_without_noise() -> None:
+    tiny, network, target, conditions = ready("regression")
+    one = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=20, guidance=3.0))
+    other = tiny.sample(network, conditions, SEEDS + 1, SampleConfig(num_steps=2, sampler="ddpm"))
+    assert torch.equal(one, other)
+    losses = [tiny.loss_B(network, target, conditions, seeds, condition_dropout=False) for seeds in (SEEDS, SEEDS + 1)]
+    assert torch.equal(*losses)
+    region = conditions.region_B1HW
+    error = ((one - target).square().mean(1, keepdim=True) * region).sum((1, 2, 3)) / region.sum((1, 2, 3))
+    assert bool((error > 0).all())
+
+
+def test_overfit_is_reached_by_sampling_from_noise() -> None:
+    """Two pairs with exchanged garments, so that only the garment says what to draw."""
+    torch.manual_seed(0)
+    tiny = stage(network={**TINY, "residual": False}, diffusion={"condition_dropout": 0.0})
+    target, conditions = batch(2)
+    network = tiny.build()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    rows = torch.arange(8) % 2
+    many_target, many = target[rows], conditions.select(rows)
+    losses = []
+    for step in range(250):
+        seeds = torch.arange(8) + 8 * step
+        loss = tiny.loss_B(network, many_target, many, seeds, condition_dropout=True).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert sum(losses[-20:]) / 20 < 0.1 * sum(losses[:5]) / 5
+    pictures = tiny.sample(network.eval(), conditions, SEEDS[:2], SampleConfig(num_steps=20))
+    inside = conditions.region_B1HW.expand_as(target) == 1
+    psnr_db = 10 * math.log10(4 / (pictures - target)[inside].square().mean().item())
+    assert psnr_db > 24, f"{psnr_db:.1f} dB"

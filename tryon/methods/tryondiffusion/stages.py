@@ -1,0 +1,97 @@
+"""The stages of TryOnDiffusion: Parallel-UNet base, Parallel-UNet super-resolution, direct regression."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from tryon.config import SampleConfig
+from tryon.methods.interface import Conditions, Stage
+from tryon.methods.tryondiffusion.denoising import DenoisingStage, Known
+from tryon.methods.tryondiffusion.parallel_unet import ParallelUNet
+from tryon.methods.tryondiffusion.superres import ImagenSRStage
+
+
+class ParallelUNetStage(DenoisingStage):
+    """A Parallel-UNet: a first stage, or super-resolution where `low_size` is set."""
+
+    @property
+    def person_channels(self) -> int:
+        """Noised picture, agnostic person, region; then what `_person_planes` adds."""
+        network = self.cfg.network
+        return 7 + 4 * network.prealigned + 3 * (self.low_size_hw is not None) + 3 * network.residual
+
+    def build(self) -> nn.Module:
+        """A network with fresh weights."""
+        return ParallelUNet(self.cfg.network, self.person_channels)
+
+    def predict(
+        self,
+        network: nn.Module,
+        x_BCHW: torch.Tensor,
+        steps_B: torch.Tensor,
+        known: Known,
+        cache: dict[str, object],
+    ) -> torch.Tensor:
+        """One call of the network; the garment's features are computed once per cache if time does not matter."""
+        conditions = known.conditions
+        person_BCHW = torch.cat(self._person_planes(x_BCHW, known), dim=1)
+        garment_B4HW = torch.cat([conditions.garment_B3HW, conditions.garment_mask_B1HW], dim=1)
+        poses = conditions.person_keypoints_BK3, conditions.garment_keypoints_BK3
+        t_B = self.schedule.unit_time(steps_B)
+        with self._autocast(x_BCHW.device):
+            features = cast("dict[int, torch.Tensor] | None", cache.get("features"))
+            is_sampling = features is None and not torch.is_grad_enabled()
+            if is_sampling and isinstance(network, ParallelUNet) and not network.sees_time:
+                features = network.garment_features(garment_B4HW, *poses, t_B, known.level_B)
+                cache["features"] = features
+            return network(person_BCHW, garment_B4HW, *poses, t_B, known.level_B, features).float()
+
+    def _person_planes(self, x_BCHW: torch.Tensor, known: Known) -> list[torch.Tensor]:
+        conditions, network = known.conditions, self.cfg.network
+        planes = [x_BCHW, conditions.agnostic_B3HW, conditions.region_B1HW]
+        if network.prealigned:
+            planes += [conditions.prealigned_B3HW, conditions.prealigned_mask_B1HW]
+        if known.low_B3HW is not None:
+            planes.append(known.low_B3HW)
+        if network.residual:
+            planes.append(known.guess_B3HW)
+        return planes
+
+
+class RegressionStage(ParallelUNetStage):
+    """The same body without diffusion: one call at t = 1 on an empty picture, trained on squared error.
+
+    The reference that says what the diffusion itself is worth.
+    """
+
+    def _draw(self, seeds_B: torch.Tensor, like_B3HW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        last = self.schedule.num_timesteps - 1
+        return torch.full((len(seeds_B),), last, device=like_B3HW.device), torch.zeros_like(like_B3HW)
+
+    def _noised(self, x0_B3HW: torch.Tensor, eps_B3HW: torch.Tensor, steps_B: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x0_B3HW)
+
+    @torch.no_grad()
+    def sample(
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+    ) -> torch.Tensor:
+        """One call; sampler, steps and guidance have no meaning here."""
+        known = self._known_for_sampling(conditions, seeds_B, guidance=1.0)
+        empty_B3HW = torch.zeros_like(conditions.agnostic_B3HW)
+        steps_B, _ = self._draw(seeds_B, empty_B3HW)
+        output_B3HW = self.predict(network, empty_B3HW, steps_B, known, {})
+        if self.cfg.network.residual:
+            output_B3HW = known.corrected(output_B3HW)
+        return self._pasted(output_B3HW, conditions)
+
+
+STAGES: dict[str, type[Stage]] = {
+    "parallel_unet": ParallelUNetStage,
+    "parallel_unet_sr": ParallelUNetStage,
+    "imagen_sr": ImagenSRStage,
+    "regression": RegressionStage,
+}
+"""Stage class of each `kind`."""
