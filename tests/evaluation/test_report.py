@@ -1,0 +1,304 @@
+"""The report: complete, honest, self-contained, and whole in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from tiny_world import World
+
+from tryon.evaluation import report_quality as quality
+from tryon.evaluation.metrics import METRIC
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and all text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self, tag: str, attribute: str) -> list[str]:
+        return [attrs[attribute] or "" for name, attrs in self.tags if name == tag and attribute in attrs]
+
+
+def report_of(world: World) -> Path:
+    out = world.results / "report" / "index.html"
+    assert world.tryon("report", "--data", world.data, "--results", world.results, "--out", out) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def page_file(judged: World) -> Path:
+    return report_of(judged)
+
+
+@pytest.fixture(scope="module")
+def page(page_file: Path) -> Page:
+    return Page(page_file.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def copied(judged: World, tmp_path: Path) -> World:
+    """The judged world, to change."""
+    shutil.copytree(judged.results, tmp_path / "results")
+    shutil.copy(judged.config, tmp_path / "config.json")
+    return World(judged.data, tmp_path / "results", tmp_path / "config.json")
+
+
+def test_the_page_needs_nothing_from_anywhere(page_file: Path, page: Page) -> None:
+    text = page_file.read_text(encoding="utf-8")
+    assert not re.findall(r"https?://", text)
+    assert not re.findall(r"url\((?!data:)", text)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "iframe", "object", "embed"})
+    assert page.values("link", "href") == ["data:,"]
+    assert all(href.startswith("#") for href in page.values("a", "href"))
+
+
+def test_every_embedded_picture_decodes_to_its_stated_size(page: Page) -> None:
+    images = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert len(images) > 80
+    for attrs in images:
+        assert attrs["alt"]
+        picture = Image.open(io.BytesIO(base64.b64decode(attrs["src"].split(",")[1])))
+        assert (str(picture.width), str(picture.height)) == (attrs["width"], attrs["height"])
+
+
+def test_every_photo_of_a_small_data_set_appears(page: Page, judged: World) -> None:
+    manifest = pd.read_parquet(judged.results / "dataset" / "manifest.parquet")
+    assert sorted(page.values("article", "data-photo")) == sorted(manifest["id"])
+
+
+def test_every_judged_pair_appears_once_in_the_samples(page: Page, judged: World) -> None:
+    pairs = pd.read_parquet(judged.pairs)
+    tested = sorted(pairs[pairs["split"] == "test"]["pair_id"])
+    shown = page.values("article", "data-pair")
+    side_by_side = sorted(pairs[(pairs["split"] == "test") & (pairs["kind"] == "unpaired")]["pair_id"])
+    assert sorted(shown) == sorted([*tested, *side_by_side])
+
+
+def test_sections_and_every_digest_are_there(page: Page, judged: World) -> None:
+    ids = set(page.values("section", "id"))
+    assert ids == {link[1:] for link in page.values("a", "href")}
+    assert {"summary", "scores", "samples", "quarantine", "gallery", "provenance"} <= ids
+    from safetensors import safe_open
+
+    for stage in ("base", "sr64", "regression"):
+        assert safe_open(judged.results / "train" / stage / "weights.safetensors", "pt").metadata()
+    for path in [
+        *judged.results.glob("sample/*/*.provenance.json"),
+        *judged.results.glob("evaluate/*.provenance.json"),
+    ]:
+        import json
+
+        origin = json.loads(path.read_text())
+        assert origin["config_digest"] in page.text
+        assert origin["code_digest"] in page.text
+
+
+def test_every_mean_of_the_final_size_is_printed(page: Page, judged: World) -> None:
+    import json
+
+    summary = json.loads((judged.results / "evaluate" / "summary.json").read_text())
+    for row in summary["means"]:
+        if (row["metric"], row["region"]) in quality.COLUMNS:
+            assert f"{row['mean']:.{METRIC[row['metric']].digits}f}" in page.text
+    assert "FID, KID and LPIPS not computed: weights not given" in page.text
+    assert "too few to trust" in page.text
+
+
+def test_a_clean_run_says_so(page: Page) -> None:
+    assert "None: every photo went through every stage." in page.text
+
+
+def test_quarantined_photos_are_shown_with_stage_and_reason(copied: World) -> None:
+    """One torn file that never reached the manifest, one photo refused later, one name that wants to be HTML."""
+    table = pd.read_csv(copied.results / "dataset" / "quarantine.csv")
+    rows = [("person/torn", "dataset", "torn.jpg: cannot be decoded"), ("garment/<b>odd", "pairs", "a & b <script>")]
+    table = pd.concat([table, pd.DataFrame(rows, columns=["id", "stage", "reason"])])
+    table.to_csv(copied.results / "dataset" / "quarantine.csv", index=False)
+    shard = next((copied.results / "pack").glob("*.parquet"))
+    packed = pd.read_parquet(shard).astype({"stage": object, "reason": object})
+    refused = packed.loc[0, "id"]
+    packed.loc[0, ["status", "stage", "reason"]] = ["quarantined", "keypoints", "no person found"]
+    packed.to_parquet(shard, index=False)
+    page = Page(report_of(copied).read_text(encoding="utf-8"))
+    for text in ("torn.jpg: cannot be decoded", "keypoints: no person found", "a & b <script>", "garment/<b>odd"):
+        assert text in page.text
+    assert {"person/torn", "garment/<b>odd", refused} <= set(page.values("article", "data-photo"))
+    assert "script" not in {tag for tag, _ in page.tags}
+
+
+def test_dropped_pairs_are_listed(copied: World) -> None:
+    path = copied.results / "sample" / "regression" / "index.parquet"
+    index = pd.read_parquet(path)
+    index.loc[0, ["status", "reason"]] = ["dropped", "nothing to put on"]
+    index.to_parquet(path, index=False)
+    assert copied.evaluate() == 0
+    text = Page(report_of(copied).read_text(encoding="utf-8")).text
+    assert "nothing to put on" in text
+    assert index["pair_id"][0] in text
+
+
+def test_without_truth_the_page_still_stands_and_says_so(copied: World) -> None:
+    pairs = pd.read_parquet(copied.pairs)
+    pairs[["truth", "truth_annotation"]] = None
+    pairs.to_parquet(copied.pairs, index=False)
+    assert copied.evaluate() == 0
+    text = Page(report_of(copied).read_text(encoding="utf-8")).text
+    assert "No pair of these lists has a true picture" in text
+    assert "No truth is known for these pairs: only numbers that need none." in text
+
+
+def test_a_large_data_set_is_sampled_from_its_seed(copied: World) -> None:
+    copied.configure(report={"num_photos": 3})
+    first = Page(report_of(copied).read_text(encoding="utf-8"))
+    assert len(first.values("article", "data-photo")) == 3
+    assert "3 of 16 photos: a random sample (seed 0)." in re.sub(r"\s+", " ", first.text)
+    copied.configure(report={"num_photos": 3, "seed": 5})
+    other = Page(report_of(copied).read_text(encoding="utf-8"))
+    assert other.values("article", "data-photo") != first.values("article", "data-photo")
+
+
+def test_missing_results_name_the_stage_to_run(copied: World, capsys: pytest.CaptureFixture[str]) -> None:
+    (copied.results / "evaluate" / "summary.json").unlink()
+    arguments = ("report", "--data", copied.data, "--results", copied.results, "--out", copied.results / "page.html")
+    assert copied.tryon(*arguments) == 2
+    assert "run `tryon evaluate` first" in capsys.readouterr().err
+    (copied.results / "pairs" / "shards.txt").unlink()
+    assert copied.tryon(*arguments) == 2
+    assert "run the stage `pairs` first" in capsys.readouterr().err
+
+
+# ---- what it says
+
+
+def made_summary(verdicts: dict[str, str], *, num: int = 40) -> dict[str, Any]:
+    """A summary in which the cascade meets opponents with given verdicts in PSNR and texture."""
+    lines = [{"kind": "cascade", "system": "cascade", "stage": "sr", "made": "64x48", "judged": "64x48"}]
+    lines += [
+        {"kind": "baseline", "system": name, "stage": "", "made": "64x48", "judged": "64x48"} for name in verdicts
+    ]
+    differences = [
+        {
+            "list": "test_unpaired", "size": "64x48", "system": "cascade", "stage": "sr", "opponent": name,
+            "metric": metric, "region": "garment", "mean": -1.5 if verdict == "worse" else 1.5, "low": 1.0, "high": 2.0,
+            "num": num, "verdict": verdict,
+        }
+        for name, verdict in verdicts.items() for metric in ("psnr", "gms")
+    ]  # fmt: skip
+    lists = {"test_unpaired": {"num_judged": num, "num_with_truth": num, "num_dropped": 0}}
+    return {"final_size": "64x48", "table": lines, "differences": differences, "means": [], "lists": lists}
+
+
+def test_the_headline_says_who_wins_and_who_does_not() -> None:
+    summary = made_summary({"keep": "better", "paste": "worse", "mean_colour": "undecided"})
+    first, second = quality.headline(summary)
+    assert first == (
+        "On 40 held-out unpaired pairs, inside the garment, by PSNR the cascade beats keep (+1.50 dB); "
+        "it loses to paste (−1.50 dB); it is not told apart from mean colour (+1.50 dB)."
+    )
+    assert second.startswith("By texture (GMS) the cascade beats keep (+1.500); it loses to paste")
+
+
+def test_few_pairs_are_called_few() -> None:
+    assert quality.headline(made_summary({"keep": "better"}, num=3))[-1].startswith("3 pairs are too few")
+
+
+def test_the_best_of_a_column_is_marked_and_keep_does_not_win_paired_lists() -> None:
+    summary = made_summary({"keep": "worse", "paste": "better"})
+    summary["lists"]["test_paired"] = summary["lists"]["test_unpaired"]
+    values = {"cascade": 20.0, "keep": 60.0, "paste": 19.0}
+    sharpness = {"cascade": 1.3, "keep": 1.0, "paste": 0.8}
+    summary["means"] = [
+        {
+            "list": name, "size": "64x48", "system": system, "stage": "sr" if system == "cascade" else "",
+            "metric": metric, "region": "garment", "mean": mean, "low": mean - 1, "high": mean + 1, "num": 40,
+        }
+        for name in ("test_paired", "test_unpaired")
+        for metric, column in (("psnr", values), ("gradient_ratio", sharpness))
+        for system, mean in column.items()
+    ]  # fmt: skip
+
+    def winners(list_name: str) -> list[list[str]]:
+        table = quality.metric_table(summary, list_name, "64x48")
+        assert table is not None
+        columns = range(len(table.columns))
+        return [[line.title for line in table.lines if (cell := line.cells[k]) and cell.is_best] for k in columns]
+
+    assert winners("test_unpaired") == [["keep"], ["keep"]]
+    assert winners("test_paired") == [["cascade"], ["paste"]]  # 0.8 is nearer to 1 than 1.3 by its ratio
+    assert quality.metric_table(summary, "test_paired", "32x24") is None
+
+
+# ---- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium here: `apt-get install chromium` opens the page in a real browser")
+    return found
+
+
+@pytest.mark.parametrize("width_px", [1440, 390])
+def test_a_browser_shows_every_picture_without_asking_anybody(
+    browser: str, page_file: Path, tmp_path: Path, width_px: int
+) -> None:
+    """The page sits in a frame of that width with a probe that writes its findings into the outer title."""
+    import html
+    import subprocess
+
+    probe = """<script>addEventListener("load", () => {
+      const images = [...document.images];
+      const broken = images.filter(image => !image.complete || !image.naturalWidth).length;
+      const requests = performance.getEntriesByType("resource").filter(e => !e.name.startsWith("data:")).length;
+      const over = [...document.querySelectorAll("main *")].filter(
+        e => !e.closest(".scroll, .strip, nav") && e.getBoundingClientRect().right > innerWidth + 1);
+      parent.document.title = `${innerWidth} px: images ${images.length} broken ${broken} requests ${requests}`
+        + ` over the edge: ${over.slice(0, 3).map(e => e.tagName + "." + e.className)}`;
+    })</script></body>"""
+    text = page_file.read_text(encoding="utf-8").replace(' loading="lazy"', "")  # so that `load` waits for all
+    framed = html.escape(text.replace("</body>", probe), quote=True)
+    probed = tmp_path / "probed.html"
+    probed.write_text(f'<title>-</title><iframe style="border: 0" width="{width_px}" height="900" srcdoc="{framed}">')
+    done = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1600,1000", "--virtual-time-budget=10000", "--dump-dom", probed.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title is not None
+    assert title[1] == f"{width_px} px: images {text.count('<img ')} broken 0 requests 0 over the edge: "
+
+
+def test_the_hero_is_the_best_pair(page: Page, judged: World) -> None:
+    metrics = pd.read_parquet(judged.results / "evaluate" / "metrics.parquet")
+    final = metrics.query(
+        "stage == 'sr64' and size == '64x48' and list == 'test_unpaired' and metric == 'psnr' and region == 'garment'"
+    )
+    best = final.loc[final["value"].idxmax(), "pair_id"]
+    results = [attrs["alt"] for tag, attrs in page.tags if tag == "img" and str(attrs["alt"]).startswith("result of")]
+    assert results[0] == f"result of {best}"
+    assert np.isfinite(final["value"]).all()

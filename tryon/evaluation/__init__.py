@@ -1,0 +1,1 @@
+"""What the trained stages make, and how good it is: sampling, metrics, baselines, the report."""

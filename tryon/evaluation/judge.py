@@ -1,0 +1,169 @@
+"""One pair judged: every system's and every baseline's picture against the truth, by the same function.
+
+At each size that a stage makes, that stage is judged beside the baselines; at the final size also the earlier
+stages and the references, enlarged bicubically and with the person's own pixels put back outside the region, so the
+table shows what each further stage adds to the garment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from tryon.evaluation.baselines import BASELINES, baseline_pictures
+from tryon.evaluation.metrics import compare, garment_delta_e, outside_error
+from tryon.evaluation.pair_lists import Pair
+from tryon.evaluation.pictures import read_picture
+from tryon.evaluation.truths import read_truth
+from tryon.methods.conditions import condition_arrays
+from tryon.methods.prealign import prealign
+from tryon.packed import PackedPhotos
+
+if TYPE_CHECKING:
+    from tryon.evaluation.learned import Lpips
+
+Size = tuple[int, int]
+ROW = ("system", "stage", "size", "list", "pair_id", "category", "metric", "region", "value")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the metric table.
+
+    Attributes:
+        kind: cascade (all stages), stage (the cascade cut off there), reference or baseline.
+        system: "cascade", name of a reference, or name of a baseline.
+        stage: stage whose picture is judged; empty for baselines.
+        made_hw: size of that picture; for a baseline, the size it is judged at.
+        judged_hw: size at which it is judged.
+    """
+
+    kind: str
+    system: str
+    stage: str
+    made_hw: Size
+    judged_hw: Size
+
+
+def entries(cascade: Mapping[str, Size], references: Mapping[str, Size]) -> list[Entry]:
+    """Everything that is judged, small sizes first; at each size the cascade, its stages, references, baselines.
+
+    Args:
+        cascade: size of each stage, coarse to fine.
+        references: size of each reference stage.
+    """
+    final_hw = list(cascade.values())[-1]
+    last = list(cascade)[-1]
+    table: list[Entry] = []
+    for judged_hw in sorted({*cascade.values(), *references.values()}):
+        is_final = judged_hw == final_hw
+        for stage, made_hw in reversed(list(cascade.items())):
+            if made_hw == judged_hw or is_final:
+                kind = "cascade" if is_final and stage == last else "stage"
+                table.append(Entry(kind, "cascade", stage, made_hw, judged_hw))
+        for name, made_hw in references.items():
+            if made_hw == judged_hw or is_final:
+                table.append(Entry("reference", name, name, made_hw, judged_hw))
+        table += [Entry("baseline", name, "", judged_hw, judged_hw) for name in BASELINES]
+    return table
+
+
+def shown(size_hw: Size) -> str:
+    """``"128x96"``, height first."""
+    return f"{size_hw[0]}x{size_hw[1]}"
+
+
+def enlarged(picture_HWC: np.ndarray, person_HWC: np.ndarray, region_HW: np.ndarray) -> np.ndarray:
+    """A stage's picture at the size of `person_HWC`: bicubic inside the region, the person's own pixels outside.
+
+    A picture of that size stays as it is: should it differ from the person outside the region, that shall show.
+    """
+    if picture_HWC.shape == person_HWC.shape:
+        return picture_HWC
+    height, width = region_HW.shape
+    grows = height > picture_HWC.shape[0]
+    scaled_HWC = cv2.resize(picture_HWC, (width, height), interpolation=cv2.INTER_CUBIC if grows else cv2.INTER_AREA)
+    return np.where(region_HW[..., None] > 0, scaled_HWC, person_HWC)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges pairs one by one; holds no pictures, so memory does not grow with their number.
+
+    Attributes:
+        table: what is judged.
+        packed: photos at every judged size.
+        sampled: {(system, stage, pair_id): picture file}.
+        data: the data folder, where truths lie.
+        fill: grey level of borders, as packed.
+        lpips: where weights are given.
+    """
+
+    table: Sequence[Entry]
+    packed: PackedPhotos
+    sampled: Mapping[tuple[str, str, str], Path]
+    data: Path
+    fill: int
+    lpips: Lpips | None = None
+
+    def pictures(self, pair: Pair, size_hw: Size) -> dict[Entry, np.ndarray]:
+        """Every picture of a pair that is judged at a size, uint8 RGB."""
+        return self._pictures(pair, size_hw)[0]
+
+    def rows(self, pair: Pair) -> list[tuple[Any, ...]]:
+        """All numbers of one pair, as tuples of the columns `ROW`."""
+        truth = read_truth(self.data, pair)
+        rows: list[tuple[Any, ...]] = []
+        for size_hw in sorted({entry.judged_hw for entry in self.table}):
+            pictures, arrays = self._pictures(pair, size_hw)
+            person = self.packed.read(pair.person, size_hw)
+            garment = self.packed.read(pair.garment, size_hw)
+            region_HW = arrays["region_B1HW"][0] > 0
+            expected_HW = region_HW & (arrays["prealigned_mask_B1HW"][0] > 0.5)
+            cutout_HW = arrays["garment_mask_B1HW"][0]
+            on_canvas = truth.on_canvas(pair.category, size_hw, self.fill) if truth is not None else None
+            for entry, picture_HWC in pictures.items():
+                values: dict[tuple[str, str], float | None] = {
+                    ("outside_error", "kept"): outside_error(picture_HWC, person.image_HWC, region_HW),
+                    ("garment_delta_e", "expected"): garment_delta_e(
+                        picture_HWC, expected_HW, garment.image_HWC, cutout_HW
+                    ),
+                }
+                if on_canvas is not None:
+                    true_HWC, regions = on_canvas
+                    values |= compare(picture_HWC, true_HWC, regions)
+                    if self.lpips is not None:
+                        values |= self.lpips(picture_HWC, true_HWC, regions)
+                about = (entry.system, entry.stage, shown(size_hw))
+                pair_of = (pair.list, pair.pair_id, pair.category)
+                rows += [
+                    (*about, *pair_of, metric, region, value)
+                    for (metric, region), value in values.items()
+                    if value is not None
+                ]
+        return rows
+
+    def _pictures(self, pair: Pair, size_hw: Size) -> tuple[dict[Entry, np.ndarray], dict[str, np.ndarray]]:
+        person = self.packed.read(pair.person, size_hw)
+        garment = self.packed.read(pair.garment, size_hw)
+        arrays = condition_arrays(person, garment, pair.category, size_hw)
+        affine = condition_arrays(person, garment, pair.category, size_hw, partial(prealign, limbs=False))
+        free = baseline_pictures(person.image_HWC, arrays, affine)
+        pictures = {}
+        for entry in self.table:
+            if entry.judged_hw != size_hw:
+                continue
+            if entry.kind == "baseline":
+                pictures[entry] = free[entry.system]
+            else:
+                file = self.sampled[entry.system, entry.stage, pair.pair_id]
+                pictures[entry] = enlarged(
+                    read_picture(file, entry.made_hw), person.image_HWC, arrays["region_B1HW"][0]
+                )
+        return pictures, arrays
