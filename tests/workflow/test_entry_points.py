@@ -1,0 +1,85 @@
+"""Both entries plan the same jobs, and a bare clone passes what the workflow catalog checks."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from chain import ROOT, clone, command, environment, snakemake
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone as the catalog sees it: tracked files alone, nothing made yet."""
+    return clone(tmp_path_factory.mktemp("bare") / "clone")
+
+
+def test_both_entries_plan_the_same_jobs(bare: Path) -> None:
+    root = snakemake(bare, "-n").check().jobs
+    inner = snakemake(bare, "-n", "-s", "workflow/Snakefile").check().jobs
+    assert root == inner
+    assert root["train"] == 4, "a bare include would plan nothing and still exit with 0"
+
+
+def test_switching_between_the_entries_reruns_nothing(finished: Path) -> None:
+    assert snakemake(finished, "-n", "-s", "workflow/Snakefile").check().jobs == {}
+
+
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "config" / "presets").glob("*.yaml")))
+def test_every_preset_plans(bare: Path, preset: str) -> None:
+    """Presets for own data are given a folder with one empty photo each; the rest is planned from settings."""
+    data = bare / "own"
+    for role in ("person", "garment"):
+        (data / role).mkdir(parents=True, exist_ok=True)
+        (data / role / "a.jpg").touch()
+        (data / "annotations" / role).mkdir(parents=True, exist_ok=True)
+    (data / "pairs.txt").write_text("a.jpg a.jpg\n", encoding="utf-8")
+    ran = snakemake(bare, "-n", "--configfile", f"config/presets/{preset}", "--config", "data=own", "results=out")
+    assert ran.check().jobs["dataset"] == 1
+    assert "studio" not in ran.jobs
+    assert "results/demo" not in ran.text, "the demo's config.yaml must not lie under a given --configfile"
+
+
+def test_settings_on_the_command_line_win(bare: Path) -> None:
+    ran = snakemake(bare, "-n", "--config", "results=elsewhere").check()
+    assert "elsewhere/report/index.html" in ran.text
+
+
+def test_a_bare_clone_passes_the_workflow_linter(bare: Path) -> None:
+    ran = snakemake(bare, "--lint")
+    assert ran.status == 0, ran.text
+
+
+def test_the_workflow_is_formatted(bare: Path) -> None:
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("snakefmt"), "--check", "Snakefile", "workflow"],
+        cwd=bare,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_package_need_not_be_installed(bare: Path, tmp_path: Path) -> None:
+    """The rules' commands and the Snakefile use the clone's own package, from any working directory."""
+    shutil.copy(bare / "config.yaml", tmp_path)
+    (tmp_path / "resources").symlink_to(ROOT / "resources")
+    code = (
+        "import runpy, sys\n"
+        # the editable install of this environment is hidden
+        "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in repr(finder)]\n"
+        f"sys.path = [entry for entry in sys.path if entry != {str(ROOT)!r}]\n"
+        f"sys.argv = ['snakemake', '-n', '-s', {str(bare / 'Snakefile')!r}]\n"
+        "runpy.run_module('snakemake', run_name='__main__')\n"
+    )
+    ran = subprocess.run(
+        [*command()[:1], "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert f"{bare}/tryon" in ran.stdout + ran.stderr or "rule dataset" in ran.stdout + ran.stderr

@@ -1,0 +1,32 @@
+rule evaluate:
+    # Scores of every system and of the baselines, all computed the same way.
+    input:
+        pairs="<results>/pairs/pairs.parquet",
+        packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
+        samples=expand("<results>/sample/{system}/index.parquet", system=wiring.systems),
+    output:
+        metrics="<results>/evaluate/metrics.parquet",
+        summary="<results>/evaluate/summary.json",
+    log:
+        "<results>/logs/evaluate.log",
+    benchmark:
+        "<results>/logs/evaluate.benchmark.tsv"
+    params:
+        cfg=wiring.settings("evaluate"),
+        code=wiring.code("evaluate"),
+        weights=wiring.weights("evaluate.lpips_weights", "evaluate.inception_weights"),
+        tryon=wiring.tryon,
+        config=wiring.config,
+        data=wiring.data,
+        results=wiring.into,
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    conda:
+        "../../envs/evaluation.yaml"
+    shell:
+        "{params.tryon} evaluate --config {params.config} --data {params.data} --results {params.results}"
+        " --pairs {input.pairs} --packs {input.packs} --samples {input.samples}"
+        " --out {output.metrics} --summary {output.summary}"
+        " 2>&1 | tee {log}"

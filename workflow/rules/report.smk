@@ -1,0 +1,36 @@
+rule report:
+    # One self-contained page of all of it.
+    input:
+        manifest="<results>/dataset/manifest.parquet",
+        quarantine=[
+            "<results>/dataset/quarantine.csv",
+            "<results>/pairs/quarantine.csv",
+        ],
+        pairs="<results>/pairs/pairs.parquet",
+        tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
+        summaries=expand("<results>/train/{stage}/summary.json", stage=wiring.cfg.used_stages),
+        metrics="<results>/evaluate/metrics.parquet",
+        summary="<results>/evaluate/summary.json",
+    output:
+        page="<results>/report/index.html",
+    log:
+        "<results>/logs/report.log",
+    benchmark:
+        "<results>/logs/report.benchmark.tsv"
+    params:
+        cfg=wiring.settings("report"),
+        code=wiring.code("report"),
+        tryon=wiring.tryon,
+        config=wiring.config,
+        data=wiring.data,
+        results=wiring.into,
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../../envs/evaluation.yaml"
+    shell:
+        "{params.tryon} report --config {params.config} --data {params.data} --results {params.results}"
+        " --out {output.page}"
+        " 2>&1 | tee {log}"

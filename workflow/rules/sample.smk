@@ -1,0 +1,31 @@
+rule sample:
+    # The trained stages of one system chained into try-on pictures for every list.
+    input:
+        pairs="<results>/pairs/pairs.parquet",
+        packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
+        tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
+        weights=wiring.trained,
+    output:
+        index="<results>/sample/{system}/index.parquet",
+    log:
+        "<results>/logs/sample/{system}.log",
+    benchmark:
+        "<results>/logs/sample/{system}.benchmark.tsv"
+    params:
+        cfg=wiring.settings("sample"),
+        code=wiring.code("sample"),
+        tryon=wiring.tryon,
+        config=wiring.config,
+        results=wiring.into,
+    threads: wiring.cfg.sample.threads
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=wiring.cfg.sample.gpus,
+    conda:
+        "../../envs/training.yaml"
+    shell:
+        "{params.tryon} sample --config {params.config} --system {wildcards.system}"
+        " --pairs {input.pairs} --packs {input.packs} --weights {input.weights}"
+        " --results {params.results} --out {output.index}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,32 @@
+rule train:
+    # One training stage; stages learn from real pictures, so none waits for another. What it needs to resume is
+    # in a run folder that Snakemake does not own, because declared outputs are deleted before a retry.
+    input:
+        pairs="<results>/pairs/pairs.parquet",
+        packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
+        tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
+    output:
+        weights="<results>/train/{stage}/weights.safetensors",
+        summary="<results>/train/{stage}/summary.json",
+    log:
+        "<results>/logs/train/{stage}.log",
+    benchmark:
+        "<results>/logs/train/{stage}.benchmark.tsv"
+    params:
+        cfg=wiring.stage_settings,
+        code=wiring.code("train"),
+        tryon=wiring.tryon,
+        config=wiring.config,
+        results=wiring.into,
+    threads: wiring.training("threads")
+    resources:
+        mem_mb=16000,
+        runtime=wiring.training("runtime_min"),
+        gpu=wiring.training("gpus"),
+    conda:
+        "../../envs/training.yaml"
+    shell:
+        "{params.tryon} train --config {params.config} --stage {wildcards.stage}"
+        " --pairs {input.pairs} --pack {input.packs} --results {params.results}"
+        " --weights {output.weights} --summary {output.summary}"
+        " 2>&1 | tee {log}"
