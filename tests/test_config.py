@@ -26,6 +26,15 @@ def mistakes(**changes: Any) -> str:
     return str(caught.value)
 
 
+def imagen(**changes: Any) -> dict[str, Any]:
+    return {
+        "stages": {
+            **BASE["stages"],
+            "up": {**BASE["stages"]["up"], "kind": "imagen_sr", "network": {"channels": [16, 32, 64]}, **changes},
+        }
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -41,6 +50,10 @@ def mistakes(**changes: Any) -> str:
         ({"cutouts": {"sha256": "abc"}}, "cutouts.sha256: a sha256 has 64 hex digits (found 'abc')"),
         ({"pairs": {"split": {"train": 0.9}}}, "pairs.split: split.train + split.val + split.test must be 1"),
         ({"stages": {"base": {"kind": "imagen_sr", "size": [64, 48]}}}, "kind imagen_sr needs low_size"),
+        ({"stages": {"base": {"kind": "parallel_unet", "size": [64, 52]}}}, "size [64, 52]: this network needs a"),
+        (imagen(network={"channels": [16, 32, 40]}), "channels [16, 32, 40]: an imagen U-Net needs multiples"),
+        (imagen(train={"crop": [36, 32]}), "train.crop [36, 32]: this network needs"),
+        (imagen(train={"crop": [256, 96]}), "train.crop [256, 96] is larger than size [128, 96]"),
     ],
 )
 def test_a_mistake_is_named(changes: dict[str, Any], said: str) -> None:

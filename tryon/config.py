@@ -323,6 +323,30 @@ class StageConfig(Section):
             raise ValueError(f"train.crop is for kind imagen_sr, not {self.kind}: other networks see whole pictures")
         return self
 
+    @model_validator(mode="after")
+    def _network_fits(self) -> StageConfig:
+        """What the networks would refuse only when their job starts, hours after the settings were written."""
+        network, width = self.network, self.network.channels
+        if self.kind == "imagen_sr":
+            stride = 2 ** len(width)
+            if any(channels % width[0] for channels in width):
+                example = [width[0] * 2**level for level in range(len(width))]
+                raise ValueError(
+                    f"network.channels {width}: an imagen U-Net needs multiples of the first, for example {example}"
+                )
+        else:
+            stride = network.stem_stride * 2 ** (len(width) - 1)
+        for name, value in (("size", self.size), ("train.crop", self.train.crop)):
+            if value is not None and any(side % stride for side in value):
+                raise ValueError(
+                    f"{name} {list(value)}: this network needs a height and a width that are multiples of {stride}; "
+                    "choose such a size, or fewer levels in network.channels"
+                )
+        crop = self.train.crop
+        if crop is not None and any(side > whole for side, whole in zip(crop, self.size, strict=True)):
+            raise ValueError(f"train.crop {list(crop)} is larger than size {list(self.size)}")
+        return self
+
 
 class SampleConfig(Section):
     """How trained stages are chained into pictures."""

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from tryon.errors import UserError
 from tryon.methods.interface import Conditions
 from tryon.methods.seeds import uniform_B
 from tryon.methods.tryondiffusion.denoising import DenoisingStage, Known
@@ -33,11 +32,6 @@ class ImagenSRStage(DenoisingStage):
 
         network = self.cfg.network
         width = network.channels
-        if any(channels % width[0] for channels in width):
-            raise UserError(
-                f"stages.{self.name}.network.channels is {width}, but an imagen U-Net needs multiples of the first; "
-                f"for example {[width[0] * 2**level for level in range(len(width))]}"
-            )
         unet = shims.import_imagen().Unet(
             dim=width[0],
             dim_mults=tuple(channels // width[0] for channels in width),
@@ -104,8 +98,6 @@ class ImagenSRStage(DenoisingStage):
             return x_B3HW, target_B3HW, eps_B3HW, known
         height, width = self.cfg.train.crop
         slack = self.size_hw[0] - height, self.size_hw[1] - width
-        if min(slack) < 0:
-            raise UserError(f"stages.{self.name}.train.crop {height}x{width} is larger than size {self.size_hw}")
         tops = (uniform_B(seeds_B, "crop", "top") * (slack[0] + 1)).long().tolist()
         lefts = (uniform_B(seeds_B, "crop", "left") * (slack[1] + 1)).long().tolist()
 
