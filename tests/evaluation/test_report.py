@@ -131,7 +131,7 @@ def test_a_clean_run_says_so(page: Page) -> None:
 def test_quarantined_photos_are_shown_with_stage_and_reason(copied: World) -> None:
     """One torn file that never reached the manifest, one photo refused later, one name that wants to be HTML."""
     table = pd.read_csv(copied.results / "dataset" / "quarantine.csv")
-    rows = [("person/torn", "dataset", "torn.jpg: cannot be decoded"), ("garment/<b>odd", "pairs", "a & b <script>")]
+    rows = [("person/torn", "dataset", "torn.jpg: cannot be decoded"), ("garment/<b>odd", "dataset", "a & b <script>")]
     table = pd.concat([table, pd.DataFrame(rows, columns=["id", "stage", "reason"])])
     table.to_csv(copied.results / "dataset" / "quarantine.csv", index=False)
     shard = next((copied.results / "pack").glob("*.parquet"))
@@ -144,6 +144,18 @@ def test_quarantined_photos_are_shown_with_stage_and_reason(copied: World) -> No
         assert text in page.text
     assert {"person/torn", "garment/<b>odd", refused} <= set(page.values("article", "data-photo"))
     assert "script" not in {tag for tag, _ in page.tags}
+
+
+def test_a_refused_pair_is_listed_and_is_no_photo(copied: World) -> None:
+    photos = Page(report_of(copied).read_text(encoding="utf-8")).values("article", "data-photo")
+    path = copied.results / "pairs" / "quarantine.csv"
+    row = {"id": "anna__coat", "stage": "pairs", "reason": "coat has no photo"}
+    pd.concat([pd.read_csv(path), pd.DataFrame([row])]).to_csv(path, index=False)
+    page = Page(report_of(copied).read_text(encoding="utf-8"))
+    assert "anna__coat" in page.text
+    assert "coat has no photo" in page.text
+    assert page.values("article", "data-photo") == photos
+    assert f"All {len(photos)} photos." in re.sub(r"\s+", " ", page.text)
 
 
 def test_dropped_pairs_are_listed(copied: World) -> None:

@@ -80,6 +80,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
     pairs_file = root / "pairs" / "pairs.parquet"
     all_pairs = pd.read_parquet(pairs_file)
     bad = facts.quarantined(results)
+    bad_photos = [row for row in bad if row["stage"] != "pairs"]  # that stage refuses pairs
     summary = _read_summary(root)
     metrics = pd.read_parquet(root / "evaluate" / "metrics.parquet")
     systems = ["cascade", *config.references]
@@ -104,9 +105,9 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "trainings": facts.trainings(results, config),
         "photo_counts": facts.photo_counts(manifest, all_pairs),
         "pair_counts": facts.pair_counts(all_pairs),
-        "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad),
+        "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
         "quarantined": bad,
-        "cards": pictures.gallery(results, manifest, bad, data, config),
+        "cards": pictures.gallery(results, manifest, bad_photos, data, config),
         "labels": [(name, "#" + "".join(f"{part:02x}" for part in PALETTE[i])) for i, name in enumerate(LABELS)][1:],
         "provenance": facts.provenance(results, config),
         "durations": facts.durations(results),

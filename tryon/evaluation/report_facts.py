@@ -57,7 +57,7 @@ def _read_table(path: Path, stage: str) -> pd.DataFrame:
 
 
 def quarantined(results: Results) -> list[dict[str, str]]:
-    """Every photo or file that could not be used: id, stage, reason."""
+    """Every photo, file or pair that could not be used: id, stage, reason."""
     rows: dict[str, dict[str, str]] = {}
     for stage in ("dataset", "pairs"):
         path = results.root / stage / "quarantine.csv"
