@@ -105,17 +105,23 @@ def train(settings: Any, start: Path | None, *, is_trusted: bool) -> torch.nn.Mo
     Raises:
         UserError: the checkpoint does not fit the configuration.
     """
+    plain = Path(settings.work_dir) / "start.pth"
     if start is not None:
-        content = read_checkpoint(start, is_trusted=is_trusted)
-        plain = Path(settings.work_dir) / "start.pth"
-        files.write_atomic(plain, lambda path: torch.save({"state_dict": content["state_dict"]}, path))
         settings.load_from = str(plain)
     runner = Runner.from_cfg(settings)
     if start is not None:
+        content = read_checkpoint(start, is_trusted=is_trusted)
+        content["state_dict"] = {**content["state_dict"], **_constants(runner.model)}
         load_weights(runner.model, content, checkpoint=start, config=Path(str(settings.filename)))
+        files.write_atomic(plain, lambda path: torch.save({"state_dict": content["state_dict"]}, path))
     runner.model.to(memory_format=torch.channels_last)  # about 1.3 times faster on the CPU
     network: torch.nn.Module = runner.train()
     return network
+
+
+def _constants(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """What training leaves alone: the heatmap's coordinates, which follow the size of the input and not the weights."""
+    return {name: value.data for name, value in network.named_parameters() if not value.requires_grad}
 
 
 def save_weights(path: Path, network: torch.nn.Module, meta: dict[str, Any]) -> None:
@@ -124,8 +130,9 @@ def save_weights(path: Path, network: torch.nn.Module, meta: dict[str, Any]) -> 
     Matrices and kernels are stored as float16 (half the size; PCK is the same to four digits), biases and batch
     statistics as float32.
     """
+    constants = _constants(network)
     state = {
-        name: (value.half() if value.ndim > 1 else value).cpu().contiguous()
+        name: (value.half() if value.ndim > 1 and name not in constants else value).cpu().contiguous()
         for name, value in network.state_dict().items()
     }
     files.write_atomic(path, lambda temporary: torch.save({"meta": meta, "state_dict": state}, temporary))
