@@ -18,7 +18,8 @@ if ! uv --version >/dev/null 2>&1; then
             echo "error: $python cannot make virtual environments; install python3-venv or uv (pipx install uv)" >&2
             exit 2
         }
-        build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+        # the lock's version, whose cache make test-conda shares: uv's caches are not always those of another version
+        build/uv/bin/python -m pip install --quiet --disable-pip-version-check "$(grep -o '^uv==[^ ]*' requirements.lock)"
         uv=(build/uv/bin/uv)
     else
         uv=("$python" -m uv)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tryon import check, digests, files, leash
+from tryon import check, digests, environments, files, leash
 from tryon import config as configuration
 from tryon.cli import STAGES
 from tryon.dataset.fingerprint import folder_digest
@@ -122,6 +122,14 @@ class Wiring:
         """Digest of the stage's module and of everything it imports from this package."""
         return digests.code_digest(STAGES[stage].module)
 
+    def environment(self, stage: str) -> Callable[[Any], str]:
+        """Digest of the pins of the stage's conda environment, which are the venv's too (docs/conda.md)."""
+
+        def digest(wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
+            return environments.environment_digest(stage, self._kinds(wildcards))
+
+        return digest
+
     def settings(self, stage: str) -> str:
         """Digest of the settings that shape the stage's result."""
         return digests.config_digest(*self._sections(stage))
@@ -177,6 +185,16 @@ class Wiring:
         """Weights of the stages that a system chains."""
         return [f"{self.results}/train/{stage}/weights.safetensors" for stage in self.stages_of(wildcards.system)]
 
+    # ---- where jobs run
+
+    def conda(self, stage: str) -> Callable[[Any], str]:
+        """The environment file of `train` or `sample`, which depends on the kinds of the training stages."""
+
+        def path(wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
+            return f"../../envs/{environments.family(stage, self._kinds(wildcards))}.yaml"
+
+        return path
+
     # ---- resources
 
     def training(self, setting: str) -> Callable[[Any], Any]:
@@ -188,6 +206,14 @@ class Wiring:
         return int(getattr(self.cfg, stage).device.startswith("cuda"))
 
     # ---- inner workings
+
+    def _kinds(self, wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
+        """Kinds of the training stages that a job works with; none where it is no training or sampling job."""
+        if "stage" in wildcards.keys():  # noqa: SIM118 (Snakemake's wildcards are a list)
+            return [self.cfg.stages[wildcards.stage].kind]
+        if "system" in wildcards.keys():  # noqa: SIM118
+            return [self.cfg.stages[name].kind for name in self.stages_of(wildcards.system)]
+        return []
 
     def _sections(self, stage: str) -> list[Any]:
         if stage == "pack":
@@ -212,7 +238,8 @@ class Wiring:
         conda = DeploymentMethod.CONDA in self._workflow.deployment_settings.deployment_method
         python = "python" if conda else shlex.quote(sys.executable)
         return (
-            f"{leash.PARENT}={os.getpid()} PYTHONPATH={shlex.quote(str(ROOT))} PYTHONUNBUFFERED=1 {python} -m tryon.cli"
+            f"{leash.PARENT}={os.getpid()} PYTHONPATH={shlex.quote(str(ROOT))} PYTHONNOUSERSITE=1 PYTHONUNBUFFERED=1"
+            f" {python} -m tryon.cli"
         )
 
 

@@ -5,6 +5,7 @@ Networks, photos and steps are as small as they go; every stage and both small r
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -53,6 +54,10 @@ SETTINGS = {
     "sample": {"num_steps": 2, "batch_size": 4},
     "evaluate": {"num_bootstrap": 100},
 }
+
+
+# Everything else below results/ must be the same bytes: these tell when, where and how fast.
+TELLING_TIME = ("logs/", "journal/", "runs/", "cache/", "report/")
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,18 @@ def plan(tree: Path, *arguments: str) -> Counter[str]:
 def make(tree: Path, *arguments: str) -> Counter[str]:
     """Jobs that ran."""
     return snakemake(tree, "--cores", "2", *arguments).check().jobs
+
+
+def digests(tree: Path) -> dict[str, str]:
+    """SHA-256 of each result file by path; what a killed write left beside its target (`.NAME.tmp`) is none."""
+    results = tree / "results"
+    found = {}
+    for path in sorted(results.rglob("*")):
+        name = path.relative_to(results).as_posix()
+        is_result = path.is_file() and not path.name.startswith(".") and not name.endswith(".provenance.json")
+        if is_result and not name.startswith(TELLING_TIME):
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 def clone(tree: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
@@ -11,12 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from chain import command, environment, make, plan
+from chain import command, digests, environment, make, plan
 
 pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.timeout(1200)]
-
-# Everything else below results/ must be the same bytes: these tell when, where and how fast.
-TELLING_TIME = ("logs/", "journal/", "runs/", "cache/", "report/")
 
 # A file whose appearance shows that the stage is at work, with more of it to come.
 MOMENTS = {
@@ -24,18 +20,6 @@ MOMENTS = {
     "train": "runs/base-*/checkpoints/step-00000002",
     "sample": "sample/cascade/base/*.png",
 }
-
-
-def digests(tree: Path) -> dict[str, str]:
-    """SHA-256 of each result file by path; what a killed write left beside its target (`.NAME.tmp`) is none."""
-    results = tree / "results"
-    found = {}
-    for path in sorted(results.rglob("*")):
-        name = path.relative_to(results).as_posix()
-        is_result = path.is_file() and not path.name.startswith(".") and not name.endswith(".provenance.json")
-        if is_result and not name.startswith(TELLING_TIME):
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
 
 
 def start(tree: Path, *targets: str) -> subprocess.Popen[bytes]:

@@ -20,9 +20,9 @@ from tryon.config import Config
 RULES = ROOT / "workflow" / "rules"
 ORDER = ["input", "output", "log", "benchmark", "params", "threads", "resources", "conda", "shell"]
 # Part of the package -> layer; a module imports its own layer and those below.
-CORE = ["errors", "files", "digests", "config", "ontology", "images", "geometry", "items", "weights", "provenance"]
+CORE = ["errors", "files", "digests", "config", "environments", "ontology", "images", "geometry", "items", "weights"]
 LAYERS = {
-    **dict.fromkeys([*CORE, "shims", "leash"], 0),
+    **dict.fromkeys([*CORE, "provenance", "shims", "leash"], 0),
     **dict.fromkeys(["studio", "dataset", "prepare", "diffusion", "methods", "packed"], 1),
     **dict.fromkeys(["training", "evaluation", "fit", "check"], 2),
     **dict.fromkeys(["cli", "workflow"], 3),

@@ -104,6 +104,25 @@ def test_code_of_one_stage_reruns_it_and_what_follows(
     assert plan(copy) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("data", "      - six==1.17.0\n", Counter(dataset=1, pairs=1) + TRAINED),  # the rest is known after `pairs`
+        ("pose", "      - six==1.17.0\n", shards(NUM_SHARDS, "keypoints")),
+        ("training", "      - six==1.17.0\n", TRAINED),
+        ("evaluation", "      - six==1.17.0\n", Counter(evaluate=1, report=1)),
+        ("super-resolution", "      - six==1.17.0\n", Counter()),  # no stage of this chain uses it
+        ("data", "# a comment\n", Counter()),
+    ],
+)
+def test_an_environments_pins_rerun_the_stages_that_use_it_and_what_follows(
+    copy: Path, name: str, text: str, expected: Counter[str]
+) -> None:
+    with (copy / "envs" / f"{name}.yaml").open("a", encoding="utf-8") as file:
+        file.write(text)
+    assert plan(copy) == expected
+
+
 def test_an_added_photo_costs_one_item_per_stage_and_undoing_it_none(copy: Path) -> None:
     photo, annotation = add_garment(copy)
     # before `pairs` has run, the new shard's name is not known

@@ -24,6 +24,7 @@ from tryon import config, files, images
 from tryon.dataset import fingerprint, folder, isat, lists, manifest
 from tryon.dataset.folder import PhotoFiles
 from tryon.digests import code_digest, config_digest, digest
+from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
 from tryon.ontology import CATEGORIES
 from tryon.provenance import write_provenance
@@ -91,9 +92,9 @@ def _verdicts(
     root: Path, photos: tuple[PhotoFiles, ...], sha256: dict[str, str], cache: Path, jobs: int
 ) -> list[Verdict]:
     """The verdict on each photo, in order; remembered ones are taken from `cache`, a JSON file."""
-    code = code_digest(__name__)
+    version = [code_digest(__name__), environment_digest(STAGE)]
     # the name is part of the key because reasons name files
-    keys = [digest([photo.file, sha256[photo.file], sha256.get(photo.annotation or ""), code]) for photo in photos]
+    keys = [digest([photo.file, sha256[photo.file], sha256.get(photo.annotation or ""), *version]) for photo in photos]
     remembered = _load(cache)
     todo = [(key, photo) for key, photo in zip(keys, photos, strict=True) if key not in remembered]
     with ThreadPoolExecutor(jobs) as pool:  # decoding releases the interpreter's lock

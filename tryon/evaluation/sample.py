@@ -23,6 +23,7 @@ import torch
 from tryon import files, images
 from tryon.config import Config, SampleConfig, load
 from tryon.digests import code_digest, config_digest, digest
+from tryon.environments import environment_digest
 from tryon.errors import UserError
 from tryon.evaluation.pair_lists import Pair, listed_pairs, reasons_to_drop, tables_beside
 from tryon.evaluation.pictures import has_key, read_picture, write_picture
@@ -67,7 +68,8 @@ def run(args: argparse.Namespace) -> None:
     _say(f"sample {args.system}: {len(kept)} pairs, {len(dropped)} dropped, stages {', '.join(names)}")
 
     code = code_digest("tryon.evaluation.sample")
-    sampler = ChainSampler(packed, kept, config.sample, args.results, args.system, code)
+    version = [code, environment_digest("sample", [config.stages[name].kind for name in names])]
+    sampler = ChainSampler(packed, kept, config.sample, args.results, args.system, version)
     for link in trained:
         sampler.run_stage(link)
     files.write_parquet(args.out, sampler.index(pairs, dropped))
@@ -116,7 +118,7 @@ class ChainSampler:
         cfg: sampler settings.
         results: results folder.
         system: folder below results/sample.
-        code: digest of the code, part of every key.
+        version: digests of code and environment, part of every key.
     """
 
     packed: PackedPhotos
@@ -124,7 +126,7 @@ class ChainSampler:
     cfg: SampleConfig
     results: Path
     system: str
-    code: str
+    version: list[str]
 
     def __post_init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -201,7 +203,7 @@ class ChainSampler:
         size_hw = link.stage.size_hw
         return digest(
             {
-                "code": self.code,
+                "version": self.version,
                 "weights": link.sha256,
                 "settings": config_digest(link.stage.cfg, self.cfg.model_copy(update={"lists": []})),
                 "pair": [pair.pair_id, pair.category],

@@ -23,6 +23,7 @@ from tryon import config, files, images
 from tryon.config import CutoutsConfig
 from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
+from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
 from tryon.items import Done, Row, run_shard
 from tryon.ontology import CATEGORIES, CATEGORY_BIT, LABEL_INDEX, PERSON_BIT
@@ -214,6 +215,7 @@ def run(args: argparse.Namespace) -> None:
     version = [
         config_digest(cfg),
         code_digest(__name__),
+        environment_digest(STAGE),
         settings.keypoints.min_score,
         weights_digest(cfg.checkpoint, cfg.sha256) if uses_sam else None,
     ]

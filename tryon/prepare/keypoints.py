@@ -25,6 +25,7 @@ from tryon import config, files, images, weights
 from tryon.config import KeypointsConfig
 from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
+from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
 from tryon.items import Done, Row, run_shard
 from tryon.ontology import CATEGORIES, LABEL_INDEX
@@ -215,7 +216,7 @@ def given_digest(photo: Row, cfg: KeypointsConfig) -> str | None:
 
 def version(cfg: KeypointsConfig) -> list[str]:
     """Digests of everything but the photo that a result depends on."""
-    parts = [config_digest(cfg), code_digest(__name__)]
+    parts = [config_digest(cfg), code_digest(__name__), environment_digest(STAGE)]
     if cfg.source != "given":
         checkpoint = weights.resolve(cfg.checkpoint, cfg.sha256, setting="keypoints.checkpoint")
         parts += [files.sha256_file(find_config(cfg.config)), files.sha256_file(checkpoint)]

@@ -21,6 +21,7 @@ from tryon.dataset import isat
 from tryon.dataset.isat import Annotation
 from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
+from tryon.environments import environment_digest
 from tryon.errors import BadItem
 from tryon.items import Done, Row, Scalar, run_shard
 from tryon.ontology import CATEGORIES, LABEL_INDEX, LABELS
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     """Make the label maps of one shard."""
     started = time.monotonic()
     cfg = config.load(args.config).masks
-    version = [config_digest(cfg), code_digest(__name__)]
+    version = [config_digest(cfg), code_digest(__name__), environment_digest(STAGE)]
 
     def process(photos: list[Row]) -> list[Done | BadItem]:
         try:

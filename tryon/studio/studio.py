@@ -24,6 +24,7 @@ from typing import Literal
 from tryon import __version__, config, files
 from tryon.config import StudioConfig
 from tryon.digests import code_digest, config_digest
+from tryon.environments import environment_digest
 from tryon.errors import UserError
 from tryon.images import encode_jpeg
 from tryon.studio import annotate
@@ -88,7 +89,7 @@ def _stem(plan: Plan, job: Job) -> str:
 
 
 def _settings_digest(cfg: StudioConfig) -> str:
-    return config_digest(cfg, code_digest("tryon.studio.studio"))
+    return config_digest(cfg, code_digest("tryon.studio.studio"), environment_digest("studio"))
 
 
 def _claim(cfg: StudioConfig, out: Path) -> None:

@@ -29,6 +29,7 @@ from tryon import config as configuration
 from tryon import files
 from tryon.config import Config
 from tryon.digests import code_digest, config_digest, digest
+from tryon.environments import environment_digest
 from tryon.errors import UserError
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage, num_params
@@ -85,6 +86,7 @@ def run(args: argparse.Namespace) -> None:
         "settings": config_digest(stage.name, stage.cfg),
         "data": data_digest(data.train, data.photos),
         "code": code_digest(MODULE),
+        "environment": environment_digest("train", [stage.cfg.kind]),
     }
     run_dir = args.run_dir or args.results / "runs" / f"{stage.name}-{digest(identity)[:12]}"
     try:

@@ -13,6 +13,7 @@ rule cutouts:
     params:
         cfg=wiring.settings("cutouts"),
         code=wiring.code("cutouts"),
+        env=wiring.environment("cutouts"),
         weights=wiring.weights("cutouts.checkpoint"),
         tryon=wiring.tryon,
         config=wiring.config,

@@ -12,6 +12,7 @@ rule dataset:
     params:
         cfg=wiring.settings("dataset"),
         code=wiring.code("dataset"),
+        env=wiring.environment("dataset"),
         raw=wiring.raw,
         data=wiring.data,
         tryon=wiring.tryon,

@@ -14,6 +14,7 @@ rule evaluate:
     params:
         cfg=wiring.settings("evaluate"),
         code=wiring.code("evaluate"),
+        env=wiring.environment("evaluate"),
         weights=wiring.weights("evaluate.lpips_weights", "evaluate.inception_weights"),
         tryon=wiring.tryon,
         config=wiring.config,

@@ -12,6 +12,7 @@ rule keypoints:
     params:
         cfg=wiring.settings("keypoints"),
         code=wiring.code("keypoints"),
+        env=wiring.environment("keypoints"),
         weights=wiring.weights("keypoints.config", "keypoints.checkpoint"),
         tryon=wiring.tryon,
         config=wiring.config,

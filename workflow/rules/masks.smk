@@ -11,6 +11,7 @@ rule masks:
     params:
         cfg=wiring.settings("masks"),
         code=wiring.code("masks"),
+        env=wiring.environment("masks"),
         tryon=wiring.tryon,
         config=wiring.config,
         data=wiring.data,

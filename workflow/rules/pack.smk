@@ -15,6 +15,7 @@ rule pack:
     params:
         cfg=wiring.settings("pack"),
         code=wiring.code("pack"),
+        env=wiring.environment("pack"),
         tryon=wiring.tryon,
         config=wiring.config,
         data=wiring.data,

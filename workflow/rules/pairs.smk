@@ -14,6 +14,7 @@ checkpoint pairs:
     params:
         cfg=wiring.settings("pairs"),
         code=wiring.code("pairs"),
+        env=wiring.environment("pairs"),
         data=wiring.data,
         results=wiring.into,
         tryon=wiring.tryon,

@@ -20,6 +20,7 @@ rule report:
     params:
         cfg=wiring.settings("report"),
         code=wiring.code("report"),
+        env=wiring.environment("report"),
         tryon=wiring.tryon,
         config=wiring.config,
         data=wiring.data,

@@ -14,6 +14,7 @@ rule sample:
     params:
         cfg=wiring.settings("sample"),
         code=wiring.code("sample"),
+        env=wiring.environment("sample"),
         tryon=wiring.tryon,
         config=wiring.config,
         results=wiring.into,
@@ -23,7 +24,7 @@ rule sample:
         runtime=240,
         gpu=wiring.cfg.sample.gpus,
     conda:
-        "../../envs/training.yaml"
+        wiring.conda("sample")
     shell:
         "{params.tryon} sample --config {params.config} --system {wildcards.system}"
         " --pairs {input.pairs} --packs {input.packs} --weights {input.weights}"

@@ -9,6 +9,7 @@ rule studio:
     params:
         cfg=wiring.settings("studio"),
         code=wiring.code("studio"),
+        env=wiring.environment("studio"),
         data=wiring.data,
         tryon=wiring.tryon,
         config=wiring.config,

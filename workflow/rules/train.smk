@@ -15,6 +15,7 @@ rule train:
     params:
         cfg=wiring.stage_settings,
         code=wiring.code("train"),
+        env=wiring.environment("train"),
         tryon=wiring.tryon,
         config=wiring.config,
         results=wiring.into,
@@ -24,7 +25,7 @@ rule train:
         runtime=wiring.training("runtime_min"),
         gpu=wiring.training("gpus"),
     conda:
-        "../../envs/training.yaml"
+        wiring.conda("train")
     shell:
         "{params.tryon} train --config {params.config} --stage {wildcards.stage}"
         " --pairs {input.pairs} --pack {input.packs} --results {params.results}"
