@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 BENCHMARKS := $(patsubst benchmarks/%.py,%,$(sort $(wildcard benchmarks/bench_*.py)))
 
-.PHONY: help setup demo test lint format lock schema bench
+.PHONY: help setup demo test test-slurm lint format lock schema bench
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ demo: setup ## train and judge a small try-on cascade on rendered people (config
 
 test: setup ## all tests that need no GPU
 	@$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-slurm: setup ## the drills on a real SLURM that it starts on this machine (Debian: installs slurm-wlm, munge)
+	@$(RUN) OMP_NUM_THREADS=1 python -m pytest -m slurm tests/slurm $(ARGS)
 
 lint: setup ## style, types, workflow, spelling: what a commit must pass
 	@$(RUN) ruff check .

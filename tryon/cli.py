@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import NamedTuple
 
-from tryon import __version__, leash
+from tryon import __version__, leash, slurm
 from tryon.errors import TryAgain, UserError
 
 
@@ -67,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except TryAgain as stop:
         print(f"stopped early: {stop}", file=sys.stderr)
+        slurm.note_early_stop()
         return 75
     return 0
 

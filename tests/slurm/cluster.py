@@ -29,13 +29,14 @@ from pathlib import Path
 from typing import Self
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
+CLIENTS = ("sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
 SBIN = "/usr/sbin:/sbin"
 GPU_NODES, CPU_NODES = ("n1", "n2"), ("n3", "n4")
 NODES = GPU_NODES + CPU_NODES
 
 # cred_expire: a requeued job waits that long before it starts again (default 120 s).
 # config_overrides: nodes may declare more processors than the machine has.
-# proctrack/pgid: the jobs' processes are found by their group; nothing to set up, unlike control groups.
+# proctrack/linuxproc: needs no control groups. What leaves a job's process tree escapes it; `down` finds that too.
 SLURM_CONF = """\
 ClusterName=tryon
 SlurmctldHost={host}
@@ -51,7 +52,7 @@ SlurmctldPidFile={base}/pids/slurmctld
 SlurmdPidFile={base}/pids/slurmd-%n
 SlurmctldLogFile={base}/log/slurmctld.log
 SlurmdLogFile={base}/log/slurmd-%n.log
-ProctrackType=proctrack/pgid
+ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
@@ -126,7 +127,8 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """Of processes that are to use this cluster; without what a surrounding SLURM job set."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
-        return {**inherited, "SLURM_CONF": str(self.conf), "PATH": f"{os.environ['PATH']}:{SBIN}"}
+        path = f"{self.base}/bin:{os.environ['PATH']}:{SBIN}"
+        return {**inherited, "SLURM_CONF": str(self.conf), "PATH": path}
 
     def run(self, *command: str, check: bool = True) -> str:
         """What a client command such as ``squeue -h`` prints."""
@@ -141,13 +143,14 @@ class Cluster:
 
     def up(self) -> None:
         """Start munged, the controller and the nodes, and wait until all nodes are idle."""
-        for folder in ("munge", "controller", "pids", "log", *(f"node-{name}" for name in NODES)):
+        for folder in ("bin", "munge", "controller", "pids", "log", *(f"node-{name}" for name in NODES)):
             (self.base / folder).mkdir(parents=True)
         self.base.chmod(0o755)  # munged wants a socket that others could reach
         key = self.base / "munge" / "key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
         self._configure()
+        self._write_clients()
         munge = self.base / "munge"
         self._start(
             *("munged", f"--key-file={key}", f"--socket={munge}/socket", f"--pid-file={self.base}/pids/munged"),
@@ -233,6 +236,14 @@ class Cluster:
         )
         (self.base / "gres.conf").write_text("AutoDetect=off\nNodeName=n[1-2] Name=gpu File=/dev/null\n")
 
+    def _write_clients(self) -> None:
+        """Clients that know where the configuration is: Snakemake's plugin drops SLURM_CONF within a job."""
+        for name in CLIENTS:
+            script = self.base / "bin" / name
+            program = shutil.which(name)
+            script.write_text(f'#!/bin/sh\nSLURM_CONF={self.conf} exec {program} "$@"\n')
+            script.chmod(0o755)
+
     def _start(self, *command: str, **variables: str) -> None:
         """Start a daemon; it goes to the background by itself."""
         with (self.base / "log" / "start.log").open("ab") as log:
@@ -304,7 +315,7 @@ def main(arguments: list[str]) -> int:
             return 2
         cluster = Cluster(base)
         cluster.up()
-        print(f"export SLURM_CONF={cluster.conf}")
+        print(f"export SLURM_CONF={cluster.conf} PATH={base}/bin:$PATH")
         return 0
     if arguments == ["down"]:
         Cluster(base).down()
