@@ -33,7 +33,8 @@ def ask(*command: str) -> str:
     except subprocess.TimeoutExpired:
         raise NoAnswer(f"{command[0]} gave no answer within {ANSWER_S} s") from None
     if done.returncode != 0:
-        raise NoAnswer(f"{command[0]}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise NoAnswer(f"{command[0]}: {said[-1]}")
     return done.stdout
 
 
