@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 BENCHMARKS := $(patsubst benchmarks/%.py,%,$(sort $(wildcard benchmarks/bench_*.py)))
 
-.PHONY: help setup demo test test-conda lint format lock schema bench
+.PHONY: help setup demo test test-slurm test-conda lint format lock schema bench
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ demo: setup ## train and judge a small try-on cascade on rendered people (config
 
 test: setup ## all tests that need no GPU
 	@$(RUN) OMP_NUM_THREADS=1 python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-slurm: setup ## the drills on a real SLURM that it starts on this machine (Debian: installs slurm-wlm, munge)
+	@$(RUN) OMP_NUM_THREADS=1 python -m pytest -m slurm tests/slurm $(ARGS)
 
 test-conda: setup ## build the environments of --use-conda and run the chain in them (docs/conda.md)
 	@$(RUN) OMP_NUM_THREADS=1 python -m pytest -m conda tests/conda $(ARGS)

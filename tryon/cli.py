@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import NamedTuple
 
-from tryon import __version__, leash
+from tryon import __version__, leash, slurm
 from tryon.errors import TryAgain, UserError
 
 
@@ -36,6 +36,9 @@ STAGES = {
 COMMANDS = {
     **STAGES,
     "check": Command("tryon.check", "find mistakes in settings and data before anything runs"),
+    "doctor": Command(
+        "tryon.doctor", "check a machine or cluster before a run: python, GPU, disk, SLURM, locks, weights"
+    ),
     "fit-pose": Command("tryon.fit.pose", "train a small mmpose model on own annotations"),
     "fit-segmenter": Command("tryon.fit.segmenter", "train a small segment-anything model on own annotations"),
 }
@@ -61,14 +64,15 @@ def main(arguments: list[str] | None = None) -> int:
     module.add_arguments(parser)
     args = parser.parse_args(arguments[1:])
     try:
-        module.run(args)
+        status: int | None = module.run(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except TryAgain as stop:
         print(f"stopped early: {stop}", file=sys.stderr)
+        slurm.note_early_stop()
         return 75
-    return 0
+    return status or 0
 
 
 def _overview() -> str:

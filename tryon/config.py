@@ -286,13 +286,28 @@ class TrainConfig(Section):
     workers: int = Machine(0, ge=0)
     """Processes that prepare batches ahead; 0: the trainer prepares them itself. Same batches either way."""
     threads: int = Machine(1, ge=1)
-    """CPU threads of the job."""
+    """CPU threads of each process."""
     gpus: int = Machine(0, ge=0)
-    """GPUs asked of the scheduler."""
+    """GPUs of each machine asked of the scheduler; one process runs on each."""
+    nodes: int = Machine(1, ge=1)
+    """Machines; more than one needs SLURM."""
+    mem_mb: int = Machine(16000, ge=1)
+    """Megabytes of memory of each machine asked of the scheduler."""
     runtime_min: int = Machine(720, ge=1)
-    """Minutes asked of the scheduler."""
+    """Minutes asked of the scheduler. A training that needs longer goes on in a new job."""
+    margin_s: float = Machine(300.0, ge=0)
+    """Save and leave with exit code 75 this many seconds before SLURM's time limit; a save must fit in."""
     budget_s: float | None = Machine(None)
     """Save and leave with exit code 75 after this many seconds; the next start continues."""
+
+    @model_validator(mode="after")
+    def _margin(self) -> TrainConfig:
+        if self.margin_s >= self.runtime_min * 60:
+            raise ValueError(
+                f"margin_s {self.margin_s:g} leaves no time to train within runtime_min {self.runtime_min} "
+                f"({self.runtime_min * 60} s)"
+            )
+        return self
 
 
 StageKind = Literal["parallel_unet", "parallel_unet_sr", "imagen_sr", "regression"]
@@ -403,6 +418,23 @@ class ReportConfig(Section):
     """Seed of everything random in this section."""
 
 
+class ClusterConfig(Section):
+    """Where jobs go on a SLURM cluster, with `--profile workflow/profiles/slurm`."""
+
+    partition: str | None = Machine(None)
+    """Partition of jobs without GPUs; null: SLURM's default."""
+    gpu_partition: str | None = Machine(None)
+    """Partition of jobs with GPUs; null: `partition`."""
+    account: str | None = Machine(None)
+    """Account that the jobs are charged to; null: SLURM's default."""
+    gpu_model: str | None = Machine(None)
+    """Kind of GPU as `sinfo -o %G` names it, such as a100; null: any."""
+    max_runtime_min: int | None = Machine(None, ge=1)
+    """No job asks for more minutes (the partition's limit), one that failed and wants more time included."""
+    max_mem_mb: int | None = Machine(None, ge=1)
+    """No job asks for more megabytes (a machine's memory), one that failed and wants more included."""
+
+
 class Config(Section):
     """The whole configuration."""
 
@@ -438,6 +470,8 @@ class Config(Section):
     """Scores."""
     report: ReportConfig = ReportConfig()
     """The page."""
+    cluster: ClusterConfig = ClusterConfig()
+    """SLURM."""
 
     @property
     def used_stages(self) -> list[str]:

@@ -22,7 +22,18 @@ NUM_HEX = 16  # 64 bits: a clash among a million digests has a chance of 3e-8
 
 # Settings reach a stage as values, which config_digest covers; the schema's own code decides nothing more.
 # The command line only carries values from a rule to a stage.
-NOT_CODE = frozenset({"tryon.config", "tryon.cli", "tryon.errors", "tryon.provenance", "tryon.environments"})
+# When and where a job runs shapes no result either; what its environment holds is a part of its own.
+NOT_CODE = frozenset(
+    {
+        "tryon.config",
+        "tryon.cli",
+        "tryon.errors",
+        "tryon.provenance",
+        "tryon.environments",
+        "tryon.slurm",
+        "tryon.leash",
+    }
+)
 
 
 def digest(value: Any) -> str:  # noqa: ANN401 (JSON is any)

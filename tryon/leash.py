@@ -18,6 +18,13 @@ from pathlib import Path
 PARENT = "TRYON_PARENT"
 GRACE_S = 20.0  # time to save after SIGTERM
 
+_stopping = threading.Event()
+
+
+def let_finish() -> None:
+    """Say that this process has been asked to stop and is saving: it has the grace when its Snakemake ends."""
+    _stopping.set()
+
 
 def follow_parent() -> None:
     """Make this process, and the workers it starts, end with the process named in the environment, if any is."""
@@ -37,7 +44,9 @@ def _end_with(parent: int) -> None:
     poll = select.poll()
     poll.register(parent, select.POLLIN)
     poll.poll()  # readable when the process has ended
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # a trainer saves first
+    if _stopping.is_set():  # it was asked already, and a second signal would end it before it has saved
+        time.sleep(GRACE_S)
+    elif signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # a trainer saves first
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_S)
     for child in descendants(os.getpid()):

@@ -29,8 +29,7 @@ def resolve(where: str, sha256: str | None, *, setting: str, cache: Path | None 
     if where.startswith(("http://", "https://", "file://")):
         if sha256 is None:
             raise UserError(f"{setting}: {where} is a URL; give its sha256 beside it")
-        folder = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tryon"
-        path = folder / f"{sha256[:16]}-{where.rsplit('/', 1)[-1]}"
+        path = download_path(where, sha256, cache)
         if not path.is_file():
             _download(where, path, setting)
     else:
@@ -45,6 +44,12 @@ def resolve(where: str, sha256: str | None, *, setting: str, cache: Path | None 
                 "fetch it again, or correct the sha256"
             )
     return path
+
+
+def download_path(url: str, sha256: str, cache: Path | None = None) -> Path:
+    """Where the download of a URL is kept; default folder ``$XDG_CACHE_HOME/tryon``."""
+    folder = cache or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tryon"
+    return folder / f"{sha256[:16]}-{url.rsplit('/', 1)[-1]}"
 
 
 def weights_digest(where: str, sha256: str | None) -> str:

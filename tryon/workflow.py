@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tryon import check, digests, environments, files, leash
+from tryon import check, digests, environments, files, leash, slurm, slurm_watch
 from tryon import config as configuration
 from tryon.cli import STAGES
 from tryon.dataset.fingerprint import folder_digest
@@ -25,6 +25,7 @@ from tryon.weights import weights_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = Path(".snakemake") / "tryon"
+NOTES = STATE / "stopped"
 
 
 def read_config(workflow: Any, values: Mapping[str, Any]) -> configuration.Config:  # noqa: ANN401 (untyped library)
@@ -110,6 +111,7 @@ class Wiring:
         self._config_file = _write_config(cfg)
         if workflow.is_main_process:
             free_locks_of_killed_runs(Path(".snakemake"))
+            slurm_watch.install(NOTES)
         # start of every command; the rest of the line is the rule's own
         self.tryon = untracked(self._start)
         self.config = untracked(self._config_file)
@@ -185,6 +187,14 @@ class Wiring:
         """Weights of the stages that a system chains."""
         return [f"{self.results}/train/{stage}/weights.safetensors" for stage in self.stages_of(wildcards.system)]
 
+    def start_training(self, wildcards: Any, input: Any) -> str:  # noqa: ANN401, A002, ARG002 (Snakemake's names)
+        """As `tryon`, for the rule that trains: with a launcher where it runs as several processes."""
+        train = self.cfg.stages[wildcards.stage].train
+        if train.nodes == 1 and train.gpus <= 1:
+            return self._start()
+        options = f"--nodes {train.nodes} --gpus {train.gpus} --threads {train.threads}"
+        return f"{self._start('tryon.launch')} {options} --"
+
     # ---- where jobs run
 
     def conda(self, stage: str) -> Callable[[Any], str]:
@@ -197,13 +207,69 @@ class Wiring:
 
     # ---- resources
 
-    def training(self, setting: str) -> Callable[[Any], Any]:
-        """A machine setting of the training stage, such as ``"threads"``."""
-        return lambda wildcards: getattr(self.cfg.stages[wildcards.stage].train, setting)
+    def resources(self, *, mem_mb: int, runtime: int, gpu: int = 0) -> dict[str, Any]:
+        """What a job asks of the scheduler, and where on a cluster it goes.
+
+        Args:
+            mem_mb: megabytes; each further attempt asks for as much more.
+            runtime: minutes; likewise.
+            gpu: number of GPUs.
+        """
+        return {
+            "mem_mb": self._more_on_retry(mem_mb, self.cfg.cluster.max_mem_mb),
+            "runtime": self._more_on_retry(runtime, self.cfg.cluster.max_runtime_min),
+            "gpu": gpu,
+            **{name: self._place(name, gpu) for name in ("slurm_partition", "slurm_account", "gpu_model")},
+        }
 
     def gpus(self, stage: str) -> int:
         """GPUs that a shard job of a stage asks for: one where its settings insist on CUDA."""
         return int(getattr(self.cfg, stage).device.startswith("cuda"))
+
+    def training_resources(self) -> dict[str, Any]:
+        """As `resources`, for each training stage by its own settings."""
+
+        def of_stage(name: str) -> Callable[..., Any]:
+            def value(wildcards: Any, attempt: int) -> Any:  # noqa: ANN401 (Snakemake's wildcards)
+                asked = self._ask_for_training(wildcards.stage)[name]
+                return asked(wildcards, attempt) if callable(asked) else asked
+
+            return value
+
+        return {name: of_stage(name) for name in self._ask_for_training(self.cfg.used_stages[0])}
+
+    def training_threads(self, wildcards: Any) -> int:  # noqa: ANN401 (Snakemake's wildcards)
+        """CPUs of each machine of a training stage: those of its processes together."""
+        train = self.cfg.stages[wildcards.stage].train
+        return train.threads * max(1, train.gpus)
+
+    def _ask_for_training(self, stage: str) -> dict[str, Any]:
+        train = self.cfg.stages[stage].train
+        together = train.nodes > 1
+        return {
+            **self.resources(mem_mb=train.mem_mb, runtime=train.runtime_min, gpu=train.gpus * train.nodes),
+            # With `mpi` the plugin leaves it to the command to reach the machines, one task on each.
+            "mpi": "srun" if together else None,
+            "nodes": train.nodes if together else None,
+            "tasks": train.nodes if together else None,
+            "tasks_per_gpu": 0 if together else None,  # else it would ask for `tasks` tasks per GPU
+            "slurm_extra": f"--gpus-per-node={train.gpus}" if together and train.gpus else None,
+        }
+
+    @staticmethod
+    def _more_on_retry(asked: int, most: int | None) -> Callable[..., int]:
+        def value(wildcards: Any, attempt: int) -> int:  # noqa: ANN401, ARG001 (Snakemake's wildcards)
+            return asked * attempt if most is None else min(asked * attempt, most)
+
+        return value
+
+    def _place(self, resource: str, gpu: int) -> str | None:
+        cluster = self.cfg.cluster
+        return {
+            "slurm_partition": (gpu and cluster.gpu_partition) or cluster.partition,
+            "slurm_account": cluster.account,
+            "gpu_model": cluster.gpu_model if gpu else None,
+        }[resource]
 
     # ---- inner workings
 
@@ -231,15 +297,15 @@ class Wiring:
             found.append(None if where is None else weights_digest(where, sha256))
         return digests.digest(found)
 
-    def _start(self) -> str:
+    def _start(self, module: str = "tryon.cli") -> str:
         """How a command of this package starts: this very clone, in the job's own environment."""
         from snakemake.settings.types import DeploymentMethod
 
         conda = DeploymentMethod.CONDA in self._workflow.deployment_settings.deployment_method
         python = "python" if conda else shlex.quote(sys.executable)
         return (
-            f"{leash.PARENT}={os.getpid()} PYTHONPATH={shlex.quote(str(ROOT))} PYTHONNOUSERSITE=1 PYTHONUNBUFFERED=1"
-            f" {python} -m tryon.cli"
+            f"{leash.PARENT}={os.getpid()} {slurm.NOTES}={shlex.quote(str(NOTES.resolve()))}"
+            f" PYTHONPATH={shlex.quote(str(ROOT))} PYTHONNOUSERSITE=1 PYTHONUNBUFFERED=1 {python} -m {module}"
         )
 
 

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,18 +84,18 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "snakemake", *arguments]
 
 
-def environment() -> dict[str, str]:
+def environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Without what a surrounding pytest or Snakemake set."""
     dropped = {"PYTHONPATH", "SNAKEMAKE_PROFILE"}
-    return {name: value for name, value in os.environ.items() if name not in dropped}
+    return {name: value for name, value in given.items() if name not in dropped}
 
 
-def snakemake(tree: Path, *arguments: str) -> Ran:
-    """Run Snakemake in a tree to its end."""
+def snakemake(tree: Path, *arguments: str, given: Mapping[str, str] = os.environ) -> Ran:
+    """Run Snakemake in a tree to its end, in a given environment."""
     done = subprocess.run(
         command(*arguments),
         cwd=tree,
-        env=environment(),
+        env=environment(given),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

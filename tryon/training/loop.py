@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from tryon import slurm
 from tryon.config import TrainConfig
 from tryon.errors import TryAgain, UserError
 from tryon.methods.interface import Stage
@@ -159,7 +160,7 @@ def fit(run: Run, first_step: int, scalars: Mapping[str, Any]) -> None:
     """
     cfg, accelerator = run.cfg, run.trainer.accelerator
     meter = Meter(cfg.batch_size, window=[list(pair) for pair in scalars.get("window", [])])
-    with StopRequest(cfg.budget_s) as stop:
+    with StopRequest(cfg.budget_s, time_to_train_s(run)) as stop:
         meter.start()
         for step, batches in run.feed.steps(first_step, cfg.num_steps):
             _take_step(run, step, batches, meter)
@@ -174,6 +175,18 @@ def fit(run: Run, first_step: int, scalars: Mapping[str, Any]) -> None:
                 run.journal.say("stopped", step=done, reason=reason)
                 raise TryAgain(f"{reason}; saved at step {done} of {cfg.num_steps}; the same command continues")
             meter.start()
+
+
+def time_to_train_s(run: Run) -> float | None:
+    """Seconds until SLURM's time limit less the margin; None without a limit. The first process asks for all."""
+    if not run.trainer.accelerator.is_main_process:
+        return None
+    try:
+        left_s = slurm.seconds_left()
+    except slurm.NoAnswer as error:
+        run.journal.say("unknown_time_limit", why=str(error), instead="the signal at the limit asks for the save")
+        return None
+    return None if left_s is None else left_s - run.cfg.margin_s
 
 
 def validate(run: Run, done: int) -> None:
@@ -215,6 +228,8 @@ def _log(run: Run, done: int, meter: Meter) -> None:
 def _save(run: Run, done: int, meter: Meter) -> None:
     if run.trainer.accelerator.is_main_process:
         run.checkpoints.save(Snapshot(done, run.trainer.tensors(), {"window": meter.window}))
+    # a process that left meanwhile would have its launcher end the one that is saving
+    run.trainer.accelerator.wait_for_everyone()
 
 
 def _is_due(done: int, every: int, cfg: TrainConfig) -> bool:

@@ -21,9 +21,7 @@ rule cutouts:
         results=wiring.into,
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
-        gpu=wiring.gpus("cutouts"),
+        **wiring.resources(mem_mb=8000, runtime=60, gpu=wiring.gpus("cutouts")),
     conda:
         "../../envs/segmentation.yaml"
     shell:

@@ -19,8 +19,7 @@ rule dataset:
         config=wiring.config,
     threads: 2
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **wiring.resources(mem_mb=2000, runtime=60),
     conda:
         "../../envs/data.yaml"
     shell:

@@ -22,8 +22,7 @@ rule evaluate:
         results=wiring.into,
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        **wiring.resources(mem_mb=8000, runtime=120),
     conda:
         "../../envs/evaluation.yaml"
     shell:

@@ -20,9 +20,7 @@ rule keypoints:
         results=wiring.into,
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
-        gpu=wiring.gpus("keypoints"),
+        **wiring.resources(mem_mb=4000, runtime=60, gpu=wiring.gpus("keypoints")),
     conda:
         "../../envs/pose.yaml"
     shell:

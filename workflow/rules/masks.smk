@@ -18,8 +18,7 @@ rule masks:
         results=wiring.into,
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **wiring.resources(mem_mb=2000, runtime=60),
     conda:
         "../../envs/data.yaml"
     shell:

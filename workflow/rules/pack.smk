@@ -22,8 +22,7 @@ rule pack:
         results=wiring.into,
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **wiring.resources(mem_mb=4000, runtime=60),
     conda:
         "../../envs/data.yaml"
     shell:

@@ -21,8 +21,7 @@ checkpoint pairs:
         config=wiring.config,
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **wiring.resources(mem_mb=2000, runtime=30),
     conda:
         "../../envs/data.yaml"
     shell:

@@ -27,8 +27,7 @@ rule report:
         results=wiring.into,
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **wiring.resources(mem_mb=4000, runtime=30),
     conda:
         "../../envs/evaluation.yaml"
     shell:

@@ -20,9 +20,7 @@ rule sample:
         results=wiring.into,
     threads: wiring.cfg.sample.threads
     resources:
-        mem_mb=16000,
-        runtime=240,
-        gpu=wiring.cfg.sample.gpus,
+        **wiring.resources(mem_mb=16000, runtime=240, gpu=wiring.cfg.sample.gpus),
     conda:
         wiring.conda("sample")
     shell:

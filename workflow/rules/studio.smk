@@ -15,8 +15,7 @@ rule studio:
         config=wiring.config,
     threads: wiring.cfg.studio.jobs
     resources:
-        mem_mb=4000,
-        runtime=120,
+        **wiring.resources(mem_mb=4000, runtime=120),
     conda:
         "../../envs/data.yaml"
     shell:

@@ -16,18 +16,17 @@ rule train:
         cfg=wiring.stage_settings,
         code=wiring.code("train"),
         env=wiring.environment("train"),
-        tryon=wiring.tryon,
+        tryon=wiring.start_training,
         config=wiring.config,
         results=wiring.into,
-    threads: wiring.training("threads")
+    threads: wiring.training_threads
     resources:
-        mem_mb=16000,
-        runtime=wiring.training("runtime_min"),
-        gpu=wiring.training("gpus"),
+        **wiring.training_resources(),
     conda:
         wiring.conda("train")
     shell:
         "{params.tryon} train --config {params.config} --stage {wildcards.stage}"
         " --pairs {input.pairs} --pack {input.packs} --results {params.results}"
         " --weights {output.weights} --summary {output.summary}"
-        " 2>&1 | tee {log}"
+        # a scheduler's or a terminal's signal goes to tee too, whose end would stop the trainer before it has saved
+        " 2>&1 | (trap '' INT TERM USR1; exec tee {log})"
