@@ -45,8 +45,8 @@ format: setup ## let the formatters write
 	@$(RUN) ruff format .
 	@$(RUN) snakefmt Snakefile workflow
 
-lock: ## resolve pyproject.toml anew into requirements.lock, and the conda environments from it
-	uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
+lock: setup ## resolve pyproject.toml anew into requirements.lock, and the conda environments from it
+	@$(RUN) uv pip compile pyproject.toml --extra dev --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements.lock
 	$(MAKE) setup
 	@$(RUN) python envs/generate.py
 
