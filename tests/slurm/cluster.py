@@ -69,7 +69,7 @@ PreemptMode=REQUEUE
 JobRequeue=1
 MinJobAge=300
 InactiveLimit=0
-KillWait=5
+KillWait=20
 SlurmctldTimeout=10
 SlurmdTimeout=10
 {nodes}

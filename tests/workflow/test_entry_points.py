@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from chain import ROOT, clone, command, environment, snakemake
 
 pytestmark = pytest.mark.xdist_group("workflow")
@@ -53,6 +54,14 @@ def test_settings_on_the_command_line_win(bare: Path) -> None:
 def test_a_bare_clone_passes_the_workflow_linter(bare: Path) -> None:
     ran = snakemake(bare, "--lint")
     assert ran.status == 0, ran.text
+
+
+def test_the_default_profile_changes_nothing_of_the_cluster_profile() -> None:
+    """Snakemake reads profiles/default as well, and lays it over what --profile names."""
+    default, cluster = (
+        yaml.safe_load((ROOT / f"workflow/profiles/{name}/config.yaml").read_text()) for name in ("default", "slurm")
+    )
+    assert {name: cluster.get(name) for name in default} == default
 
 
 def test_the_workflow_is_formatted(bare: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from types import FrameType
@@ -12,11 +13,14 @@ from accelerate import Accelerator
 
 from tryon import leash
 
+REPEAT_S = 5.0
+
 
 class StopRequest:
     """Why to leave after the current step: a signal, the time budget, or the scheduler's time limit.
 
-    A second signal of the same kind gets its usual effect, for whoever will not wait for the save.
+    A later signal gets its usual effect, for whoever will not wait for the save. One within REPEAT_S does not:
+    SLURM signals every process of a step, and torchrun, one of them, passes the signal on.
 
     Args:
         budget_s: seconds from now after which to leave; None: no budget.
@@ -31,6 +35,7 @@ class StopRequest:
         self._limit = float("inf") if limit_s is None else self._asked + limit_s
         self._longest_s = 0.0
         self._signal: str | None = None
+        self._signalled = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -43,9 +48,13 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self._signal = signal.Signals(number).name
-        leash.let_finish()
-        signal.signal(number, self._previous[number])
+        now = time.monotonic()
+        if self._signal is None:
+            self._signal, self._signalled = signal.Signals(number).name, now
+            leash.let_finish()
+        elif now - self._signalled >= REPEAT_S:
+            signal.signal(number, self._previous[number])
+            os.kill(os.getpid(), number)
 
     def reason(self, accelerator: Accelerator) -> str | None:
         """The reason, agreed on by all processes; None to go on."""
