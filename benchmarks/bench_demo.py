@@ -35,8 +35,11 @@ def main() -> None:
     summary = args.results / "evaluate" / "summary.json"
     if not summary.is_file():
         sys.exit(f"error: {summary}: no such file; run `make demo` first")
-    table = scores(pd.read_parquet(args.results / "evaluate" / "metrics.parquet"), files.read_json(summary))
+    facts = files.read_json(summary)
+    table = scores(pd.read_parquet(args.results / "evaluate" / "metrics.parquet"), facts)
     print(markdown(table))
+    for line in intervals(facts):
+        print(line)
     if args.pictures is not None:
         draw_demo(args.results, args.pictures / "demo.jpg")
         draw_studio(args.results / "data", args.pictures / "studio.jpg")
@@ -84,6 +87,17 @@ def markdown(table: pd.DataFrame) -> str:
     lines = ["| | PSNR, dB | gradient similarity |", "|---|---|---|"]
     lines += [f"| {row.shown} | {row.psnr:.2f} | {row.gms:.3f} |" for row in table.itertuples()]
     return "\n".join(lines)
+
+
+def intervals(summary: dict) -> list[str]:
+    """What the cascade's lead over each opponent is, pair by pair, with its 95 % interval."""
+    last = next(entry["stage"] for entry in summary["table"] if entry["kind"] == "cascade")
+    about = {"list": LIST, "region": "garment", "size": summary["final_size"], "system": "cascade", "stage": last}
+    return [
+        f"cascade - {row['opponent']}, {row['metric']}: {row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+        for row in summary["differences"]
+        if row["metric"] in METRICS and all(row[key] == value for key, value in about.items())
+    ]
 
 
 def draw_demo(results: Path, out: Path, num_pairs: int = 5, height: int = 256) -> None:
