@@ -22,7 +22,7 @@ import drill
 def cluster() -> Iterator[clusters.Cluster]:
     clusters.install()
     # ended from outside (a time limit of CI), pytest must take the cluster down all the same
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with clusters.Cluster() as running:
         yield running
 
