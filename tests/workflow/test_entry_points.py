@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,13 @@ def test_settings_on_the_command_line_win(bare: Path) -> None:
 def test_a_bare_clone_passes_the_workflow_linter(bare: Path) -> None:
     ran = snakemake(bare, "--lint")
     assert ran.status == 0, ran.text
+
+
+@pytest.mark.parametrize("entry", ["Snakefile", "workflow/Snakefile"])
+def test_the_default_profile_is_read_by_itself(bare: Path, entry: str) -> None:
+    """Found as profiles/default beside the Snakefile: in the clone's root that is a link, which a copy may lose."""
+    ran = snakemake(bare, "-n", "--snakefile", entry).check()
+    assert re.search(r"Using workflow specific profile .*profiles/default", ran.text)
 
 
 def test_the_default_profile_changes_nothing_of_the_cluster_profile() -> None:
