@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tryon.dataset import manifest
+from tryon.config import DatasetConfig
+from tryon.dataset import formats, manifest
 
 SIZE_HW = (32, 24)
+ISAT = DatasetConfig()
+READER = formats.reader(ISAT)
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 of pixel centres, all inside
 
 

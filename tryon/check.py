@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from tryon import config
-from tryon.dataset import folder, lists
+from tryon.dataset import formats, lists
 from tryon.errors import UserError
 from tryon.weights import resolve
 
@@ -37,10 +37,11 @@ def problems(cfg: config.Config) -> tuple[list[str], list[str]]:
 
 def _check_data(cfg: config.Config, root: Path, mistakes: list[str], warnings: list[str]) -> None:
     try:
-        listing = folder.scan(root)
-        facts = lists.read_photos_csv(root)
+        reader = formats.reader(cfg.dataset)
+        listing = reader.scan(root)
+        facts = reader.facts(root, listing)
         if "given" in (cfg.pairs.train_strategy, cfg.pairs.unpaired_strategy):
-            _, wrong = lists.read_pairs_txt(root, listing)
+            _, wrong = reader.given_pairs(root, listing)
             mistakes += [f"{root / lists.PAIRS_FILE}: {mistake}" for mistake in wrong]
     except UserError as error:
         mistakes.append(str(error))

@@ -70,11 +70,16 @@ class StudioConfig(Section):
     """Rendering processes."""
 
 
+AnnotatedLabel = Literal["person", "up", "down", "dress", "hair", "face", "left_arm", "right_arm", "__background__"]
+
+
 class DatasetConfig(Section):
     """How the data folder is read."""
 
     format: Literal["isat"] = "isat"
-    """Annotation format of `annotations/`."""
+    """Annotation format of `annotations/`, or the layout of a known dataset."""
+    labels: dict[str, AnnotatedLabel] = {}
+    """Label names of the annotations that are called otherwise here, for example {上衣: up, trousers: down}."""
 
 
 class SplitConfig(Section):

@@ -413,9 +413,9 @@ def _trainings(cfg: Config) -> list[config.TrainConfig]:
 def _num_photos(cfg: Config) -> int:
     if cfg.data is None:
         return 2 * cfg.studio.num_people  # each person and the shop photo of the garment worn
-    from tryon.dataset import folder
+    from tryon.dataset import formats
 
-    return len(folder.scan(Path(cfg.data)).photos)
+    return len(formats.reader(cfg.dataset).scan(Path(cfg.data)).photos)
 
 
 def _num_params(cfg: Config, name: str) -> int:

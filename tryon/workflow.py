@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from tryon import check, digests, environments, files, leash, slurm, slurm_watch
 from tryon import config as configuration
 from tryon.cli import STAGES
+from tryon.dataset import formats
 from tryon.dataset.fingerprint import folder_digest
 from tryon.errors import UserError
 from tryon.weights import weights_digest
@@ -26,6 +27,8 @@ from tryon.weights import weights_digest
 ROOT = Path(__file__).resolve().parent.parent
 STATE = Path(".snakemake") / "tryon"
 NOTES = STATE / "stopped"
+READ_THE_DATA = frozenset({"dataset", "pairs", "masks", "keypoints", "evaluate", "report"})
+"""Stages that read files of the data folder through the reader of its format."""
 
 
 def read_config(workflow: Any, values: Mapping[str, Any]) -> configuration.Config:  # noqa: ANN401 (untyped library)
@@ -121,8 +124,9 @@ class Wiring:
     # ---- what decides a rerun
 
     def code(self, stage: str) -> str:
-        """Digest of the stage's module and of everything it imports from this package."""
-        return digests.code_digest(STAGES[stage].module)
+        """Digest of the stage's module, the reader it uses, and of everything they import from this package."""
+        readers = [formats.module(self.cfg.dataset)] if stage in READ_THE_DATA else []
+        return digests.code_digest(STAGES[stage].module, *readers)
 
     def environment(self, stage: str) -> Callable[[Any], str]:
         """Digest of the pins of the stage's conda environment, which are the venv's too (docs/conda.md)."""
@@ -152,7 +156,7 @@ class Wiring:
         """Digest of the content of the user's photos and annotations; a touch changes nothing."""
         if self.cfg.data is None:
             return "rendered"
-        return _fingerprint(self.cfg.data)
+        return _fingerprint(self.cfg.data, formats.reader(self.cfg.dataset).watched)
 
     # ---- input files
 
@@ -284,7 +288,8 @@ class Wiring:
     def _sections(self, stage: str) -> list[Any]:
         if stage == "pack":
             return [self.cfg.pack, self.cfg.sizes]
-        return [getattr(self.cfg, stage)]
+        sections = [getattr(self.cfg, stage)]
+        return [*sections, self.cfg.dataset] if stage in READ_THE_DATA and stage != "dataset" else sections
 
     @functools.cache  # noqa: B019 (one Wiring lives as long as the process)
     def _weights(self, names: tuple[str, ...]) -> str:
@@ -310,8 +315,8 @@ class Wiring:
 
 
 @functools.cache
-def _fingerprint(data: str) -> str:
-    return folder_digest(data, STATE / f"fingerprint-{digests.digest(data)}.json")
+def _fingerprint(data: str, watched: tuple[str, ...]) -> str:
+    return folder_digest(data, STATE / f"fingerprint-{digests.digest([data, watched])}.json", watched)
 
 
 def _write_config(cfg: configuration.Config) -> str:

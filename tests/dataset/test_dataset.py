@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from handmade import SIZE_HW, add_photo, annotation, garment_objects, make_folder, person_objects, polygon, save_json
+from handmade import (
+    ISAT,
+    SIZE_HW,
+    add_photo,
+    annotation,
+    garment_objects,
+    make_folder,
+    person_objects,
+    polygon,
+    save_json,
+)
 from PIL import Image
 
 from tryon.dataset import dataset, manifest
@@ -16,7 +26,7 @@ from tryon.errors import UserError
 
 
 def build(root: Path, tmp_path: Path, jobs: int = 1) -> tuple[pd.DataFrame, dict[str, str]]:
-    photos, quarantine = dataset.build(root, tmp_path / "cache", jobs=jobs)
+    photos, quarantine = dataset.build(root, tmp_path / "cache", ISAT, jobs=jobs)
     assert set(quarantine["stage"]) <= {"dataset"}
     return photos, dict(zip(quarantine["id"], quarantine["reason"], strict=True))
 
@@ -137,7 +147,9 @@ def test_only_a_changed_photo_is_decoded_again(tmp_path: Path, monkeypatch: pyte
     build(root, tmp_path)
     seen: list[str] = []
     real = dataset.verify
-    monkeypatch.setattr(dataset, "verify", lambda root, photo: seen.append(photo.id) or real(root, photo))
+    monkeypatch.setattr(
+        dataset, "verify", lambda root, reader, photo: seen.append(photo.id) or real(root, reader, photo)
+    )
     build(root, tmp_path)
     assert seen == []
     (root / "person/bo.jpg").write_bytes(b"gone bad")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from handmade import make_folder
+from handmade import READER, make_folder
 
 from tryon import files
 from tryon.dataset.fingerprint import folder_digest
@@ -41,28 +41,28 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_unchanged_files_are_not_read_again(root: Path, tmp_path: Path, reads: list[str]) -> None:
-    first = folder_digest(root, tmp_path / "cache.json")
+    first = folder_digest(root, tmp_path / "cache.json", READER.watched)
     assert len(reads) == 7  # three photos, three annotations, photos.csv
     reads.clear()
-    assert folder_digest(root, tmp_path / "cache.json") == first
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) == first
     assert reads == []
 
 
 def test_a_touch_reads_one_file_and_changes_nothing(root: Path, tmp_path: Path, reads: list[str]) -> None:
-    first = folder_digest(root, tmp_path / "cache.json")
+    first = folder_digest(root, tmp_path / "cache.json", READER.watched)
     reads.clear()
     os.utime(root / "person/anna.jpg", ns=(LONG_AGO_NS, LONG_AGO_NS + 10**9))
-    assert folder_digest(root, tmp_path / "cache.json") == first
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) == first
     assert reads == ["anna.jpg"]
 
 
 @pytest.mark.parametrize("name", ["person/anna.jpg", "annotations/garment/a.json", "photos.csv"])
 def test_changed_content_of_the_same_size_changes_the_digest(root: Path, tmp_path: Path, name: str) -> None:
-    first = folder_digest(root, tmp_path / "cache.json")
+    first = folder_digest(root, tmp_path / "cache.json", READER.watched)
     content = bytearray((root / name).read_bytes())
     content[-3] ^= 1
     (root / name).write_bytes(bytes(content))
-    assert folder_digest(root, tmp_path / "cache.json") != first
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) != first
 
 
 def test_a_file_written_just_now_is_read_again(root: Path, tmp_path: Path, reads: list[str]) -> None:
@@ -70,38 +70,38 @@ def test_a_file_written_just_now_is_read_again(root: Path, tmp_path: Path, reads
     (root / "person/anna.jpg").write_bytes(b"one")
     stamp = time.time_ns()
     os.utime(root / "person/anna.jpg", ns=(stamp, stamp))
-    first = folder_digest(root, tmp_path / "cache.json")
+    first = folder_digest(root, tmp_path / "cache.json", READER.watched)
     (root / "person/anna.jpg").write_bytes(b"two")
     os.utime(root / "person/anna.jpg", ns=(stamp, stamp))
-    assert folder_digest(root, tmp_path / "cache.json") != first
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) != first
 
 
 def test_adding_removing_and_renaming_change_the_digest(root: Path, tmp_path: Path) -> None:
-    digests = [folder_digest(root, tmp_path / "cache.json")]
+    digests = [folder_digest(root, tmp_path / "cache.json", READER.watched)]
     (root / "truth").mkdir()
     (root / "truth/anna__a.jpg").write_bytes(b"x")
-    digests.append(folder_digest(root, tmp_path / "cache.json"))
+    digests.append(folder_digest(root, tmp_path / "cache.json", READER.watched))
     (root / "person/bo.jpg").rename(root / "person/bob.jpg")
-    digests.append(folder_digest(root, tmp_path / "cache.json"))
+    digests.append(folder_digest(root, tmp_path / "cache.json", READER.watched))
     (root / "person/bob.jpg").rename(root / "person/bo.jpg")
     (root / "truth/anna__a.jpg").unlink()
     assert len(set(digests)) == 3
-    assert folder_digest(root, tmp_path / "cache.json") == digests[0]
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) == digests[0]
 
 
 def test_unrelated_files_and_a_broken_cache_do_not_matter(root: Path, tmp_path: Path) -> None:
-    first = folder_digest(root, tmp_path / "cache.json")
+    first = folder_digest(root, tmp_path / "cache.json", READER.watched)
     (root / "README.md").write_text("x")
     (root / "person/.DS_Store").write_text("x")
     (tmp_path / "cache.json").write_text('{"root": 3')
-    assert folder_digest(root, tmp_path / "cache.json") == first
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) == first
 
 
 def test_the_cache_of_another_folder_is_not_believed(root: Path, tmp_path: Path, reads: list[str]) -> None:
-    folder_digest(root, tmp_path / "cache.json")
+    folder_digest(root, tmp_path / "cache.json", READER.watched)
     root.rename(tmp_path / "moved")
     reads.clear()
-    folder_digest(tmp_path / "moved", tmp_path / "cache.json")
+    folder_digest(tmp_path / "moved", tmp_path / "cache.json", READER.watched)
     assert len(reads) == 7
 
 

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from tiny_world import World
 
-from tryon.config import load
+from tryon.config import DatasetConfig, load
+from tryon.dataset import formats
 from tryon.evaluation.baselines import BASELINES
 from tryon.evaluation.metrics import METRIC
 from tryon.evaluation.pair_lists import listed_pairs
@@ -21,6 +22,8 @@ from tryon.evaluation.statistics import Estimate
 from tryon.evaluation.summary import verdict
 from tryon.evaluation.truths import read_truth
 from tryon.packed import PackedPhotos
+
+ISAT = formats.reader(DatasetConfig())
 
 METRIC_CAP = 60.0
 
@@ -51,7 +54,7 @@ def sampled(world: World, judged: World) -> World:
 def plant_truths(world: World) -> None:
     """Make the cascade's final pictures the true ones, as a canvas shows them."""
     for pair in listed_pairs(world.pairs, ["test_paired", "test_unpaired"]):
-        truth_HWC, _ = read_truth(world.data, pair).on_canvas(pair.category, (64, 48), 255)
+        truth_HWC, _ = read_truth(world.data, pair, ISAT).on_canvas(pair.category, (64, 48), 255)
         write_picture(world.results / "sample" / "cascade" / "sr64" / f"{pair.pair_id}.png", truth_HWC, "planted")
 
 
@@ -199,7 +202,7 @@ def test_given_weights_are_used(sampled: World, tmp_path: Path, monkeypatch: pyt
     inception, keep, true = learned.Inception(tmp_path / "inception.pt"), [], []
     for pair in listed_pairs(sampled.pairs, ["test_unpaired"]):
         keep.append(PackedPhotos(sampled.packs).read(pair.person, (64, 48)).image_HWC)
-        true.append(read_truth(sampled.data, pair).on_canvas(pair.category, (64, 48), 255)[0])
+        true.append(read_truth(sampled.data, pair, ISAT).on_canvas(pair.category, (64, 48), 255)[0])
     assert kid["keep"] == pytest.approx(learned.kid(inception.features(keep), inception.features(true), seed=0))
     assert kid["cascade"] == pytest.approx(learned.kid(inception.features(true), inception.features(true), seed=0))
     assert set(summary["not_computed"]) == {"fid", "lpips at 32x24"}

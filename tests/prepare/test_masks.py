@@ -11,15 +11,26 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from handmade import SIZE_HW, add_photo, annotation, garment_objects, make_folder, person_objects, polygon, save_json
+from handmade import (
+    ISAT,
+    READER,
+    SIZE_HW,
+    add_photo,
+    annotation,
+    garment_objects,
+    make_folder,
+    person_objects,
+    polygon,
+    save_json,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from tryon import images
 from tryon.config import MasksConfig
-from tryon.dataset import dataset, isat, manifest
-from tryon.dataset.isat import Annotation, Polygon
+from tryon.dataset import dataset, manifest
+from tryon.dataset.annotation import HOLE, KNOWN_CATEGORIES, Annotation, Polygon
 from tryon.errors import BadItem
 from tryon.ontology import LABEL_INDEX, LABELS
 from tryon.prepare import masks
@@ -67,7 +78,7 @@ def test_a_hole_is_background_through_all_layers_below_and_none_above() -> None:
     labels_HW = drawn(
         polygon("person", (2, 2, 20, 28), 1.0),
         polygon("up", (5, 5, 17, 24), 2.0),
-        polygon(isat.HOLE, hole, 3.0, 0),
+        polygon(HOLE, hole, 3.0, 0),
         polygon("left_arm", (10, 10, 12, 12), 4.0),
     )
     inside = box_mask(hole)
@@ -97,7 +108,7 @@ def test_drawing_inverts_the_outlines_that_opencv_finds(seed: int, num_shapes: i
     painted_HW = np.zeros((40, 30), np.uint8)
     polygons = []
     for layer in range(num_shapes):
-        category = str(rng.choice(isat.KNOWN_CATEGORIES))
+        category = str(rng.choice(KNOWN_CATEGORIES))
         shape_HW = np.zeros_like(painted_HW)
         center, axes = rng.integers(2, 28, 2).tolist(), rng.integers(0, 12, 2).tolist()
         cv2.ellipse(shape_HW, center, axes, float(rng.uniform(0, 180)), 0, 360, 1, -1)
@@ -118,7 +129,7 @@ def test_agreement_with_isats_own_maps(fixtures: Path, monkeypatch: pytest.Monke
     found = sorted((folder / "images").glob("*.json"))
     assert len(found) == 6
     for path in found:
-        read = isat.read(path)
+        read = READER.annotate(path.parent, path.name, "person")
         labels_HW = masks.draw_label_map(read, (read.height, read.width))
         exported_HW = images.read_labels(folder / f"semantic/{path.stem}.png")
         edge_HW = cv2.morphologyEx(exported_HW, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
@@ -135,7 +146,7 @@ def run(tmp_path: Path) -> Callable[..., pd.DataFrame]:
             tmp_path / "config.json",
             {"masks": settings, "stages": {"base": {"kind": "parallel_unet", "size": [32, 24]}}, "cascade": ["base"]},
         )
-        photos, _ = dataset.build(root, tmp_path / "r/cache", jobs=1)
+        photos, _ = dataset.build(root, tmp_path / "r/cache", ISAT, jobs=1)
         manifest.write_shard(tmp_path / "r/pairs/shards/k.tsv", photos)
         masks.run(
             argparse.Namespace(
@@ -157,7 +168,7 @@ def test_a_label_map_per_photo_and_a_reason_for_the_rest(tmp_path: Path, run: Ca
     with lines as stream:
         stream.write("person/typo,,\nperson/cut,,\n")
     add_photo(root, "person/typo", [*person_objects(), polygon("hiar", (1, 1, 3, 3), 9.0)])
-    add_photo(root, "person/cut", [*person_objects(), polygon(isat.HOLE, (0, 0, 23, 31), 9.0, 0)])
+    add_photo(root, "person/cut", [*person_objects(), polygon(HOLE, (0, 0, 23, 31), 9.0, 0)])
     add_photo(root, "garment/away", [polygon("up", (100, 100, 120, 120), 1.0)])
     table = run(root)
     assert list(table.index) == [
@@ -194,7 +205,7 @@ def test_the_second_run_draws_nothing_and_a_new_annotation_one(
     root = make_folder(tmp_path / "data", {"anna": None, "bo": None}, ["shirt"])
     seen: list[str] = []
     real = masks.make_mask
-    monkeypatch.setattr(masks, "make_mask", lambda photo, data, cfg: seen.append(photo.id) or real(photo, data, cfg))
+    monkeypatch.setattr(masks, "make_mask", lambda photo, *rest: seen.append(photo.id) or real(photo, *rest))
     first = run(root)
     content = (tmp_path / "r/masks/k.parquet").read_bytes()
     assert len(seen) == 3
@@ -214,11 +225,11 @@ def test_the_second_run_draws_nothing_and_a_new_annotation_one(
 
 def test_an_annotation_of_another_size_is_a_bad_item(tmp_path: Path) -> None:
     root = make_folder(tmp_path, {"anna": None}, ["shirt"])
-    photos, _ = dataset.build(root, tmp_path / "cache", jobs=1)
+    photos, _ = dataset.build(root, tmp_path / "cache", ISAT, jobs=1)
     photo = next(photos[photos["role"] == "person"].itertuples(index=False))
     save_json(root / "annotations/person/anna.json", annotation(person_objects(), (64, 48)))
     with pytest.raises(BadItem, match="annotated on a picture of 48x64, but the photo is 24x32"):
-        masks.make_mask(photo, root, MasksConfig())
+        masks.make_mask(photo, root, READER, MasksConfig())
 
 
 def test_the_real_photos_agree_with_their_coco_annotation(photos: Path) -> None:
@@ -231,7 +242,7 @@ def test_the_real_photos_agree_with_their_coco_annotation(photos: Path) -> None:
     for item in coco["annotations"]:
         image, label = files[item["image_id"]], names[item["category_id"]]
         stem, size_hw = Path(image["file_name"]).stem, (image["height"], image["width"])
-        labels_HW = masks.draw_label_map(isat.read(photos / f"annotations/person/{stem}.json"), size_hw)
+        labels_HW = masks.draw_label_map(READER.annotate(photos, f"annotations/person/{stem}.json", "person"), size_hw)
         ours_HW = labels_HW > 0 if label == "person" else labels_HW == LABEL_INDEX[label]
         written = item["segmentation"]
         if isinstance(written, list):
@@ -250,5 +261,5 @@ def test_garment_photos_need_their_garment() -> None:
     labels_HW = drawn(*garment_objects())
     parsed = Annotation("g.json", 24, 32, (Polygon("up", 1, 1.0, ((1.0, 1.0),)),))
     masks.check_drawn(labels_HW, parsed, "garment")
-    with pytest.raises(BadItem, match=r"g\.json: its polygons leave no pixel of a garment"):
+    with pytest.raises(BadItem, match=r"g\.json: its shapes leave no pixel of a garment"):
         masks.check_drawn(np.where(labels_HW > 0, LABELS.index("person"), 0), parsed, "garment")

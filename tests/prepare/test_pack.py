@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from handmade import add_photo, garment_objects, make_folder, person_objects, save_json
+from handmade import ISAT, add_photo, garment_objects, make_folder, person_objects, save_json
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -94,7 +94,7 @@ class Shard:
 
     def __init__(self, root: Path, results: Path) -> None:
         self.root, self.results = root, results
-        self.photos, bad = dataset.build(root, results / "cache", jobs=1)
+        self.photos, bad = dataset.build(root, results / "cache", ISAT, jobs=1)
         assert bad.empty
         self.scores = np.linspace(0.0, 1.0, len(KEYPOINT_NAMES))
         self.save()

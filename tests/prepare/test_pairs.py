@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from handmade import add_photo, annotation, garment_objects, make_folder, person_objects, save_json, table
+from handmade import ISAT, READER, add_photo, annotation, garment_objects, make_folder, person_objects, save_json, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ TRAIN_ONLY = SplitConfig(train=1.0, val=0.0, test=0.0)
 
 def make(photos: pd.DataFrame, root: Path = Path("nowhere"), **settings: object) -> tuple[pd.DataFrame, dict[str, str]]:
     cfg = PairsConfig(**{"split": HALVES, **settings})
-    made, refused = pairs.make_pairs(photos, root, cfg)
+    made, refused = pairs.make_pairs(photos, root, READER, cfg)
     assert list(made.columns) == list(PAIR_COLUMNS)
     return made, dict(zip(refused["id"], refused["reason"], strict=True))
 
@@ -199,7 +199,7 @@ def test_the_seed_shuffles_and_the_same_seed_does_not() -> None:
 
 
 def read(root: Path, tmp_path: Path) -> pd.DataFrame:
-    return dataset.build(root, tmp_path / "cache", jobs=1)[0]
+    return dataset.build(root, tmp_path / "cache", ISAT, jobs=1)[0]
 
 
 @pytest.fixture

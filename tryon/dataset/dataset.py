@@ -21,8 +21,11 @@ from typing import Any
 import pandas as pd
 
 from tryon import config, files, images
-from tryon.dataset import fingerprint, folder, isat, lists, manifest
+from tryon.config import DatasetConfig
+from tryon.dataset import fingerprint, folder, formats, lists, manifest
+from tryon.dataset.annotation import check_role, check_size
 from tryon.dataset.folder import PhotoFiles
+from tryon.dataset.formats.interface import Reader
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
@@ -36,12 +39,13 @@ PROGRESS_S = 10.0
 Verdict = dict[str, Any]  # {"width", "height", "categories"} of a usable photo, or {"reason"}
 
 
-def build(root: Path, cache: Path, *, jobs: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def build(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read a data folder.
 
     Args:
         root: the data folder.
         cache: folder that remembers file digests and verdicts between runs.
+        cfg: settings of this stage.
         jobs: photos decoded at a time.
 
     Returns:
@@ -49,12 +53,18 @@ def build(root: Path, cache: Path, *, jobs: int) -> tuple[pd.DataFrame, pd.DataF
         sorted by id.
 
     Raises:
-        UserError: the folder has another layout, or photos.csv cannot be read.
+        UserError: the folder has another layout, or a list in it cannot be read.
     """
-    listing = folder.scan(root)
-    facts = lists.read_photos_csv(root)
-    sha256 = fingerprint.file_digests(root, fingerprint.default_cache(cache.parent))
-    verdicts = _verdicts(root, listing.photos, sha256, cache / "dataset.json", jobs)
+    reader = formats.reader(cfg)
+    listing = reader.scan(root)
+    facts = reader.facts(root, listing)
+    sha256 = fingerprint.file_digests(root, fingerprint.default_cache(cache.parent), reader.watched)
+    annotated = {
+        photo.id: reader.annotation_sha256(root, photo.annotation, sha256)
+        for photo in listing.photos
+        if photo.annotation is not None
+    }
+    verdicts = _verdicts(root, reader, listing.photos, sha256, annotated, cache / "dataset.json", jobs)
     # a garment whose photo is quarantined is still the one that is worn
     garments = {id_.partition("/")[2] for id_ in _ids(listing) if id_.startswith("garment/")}
     rows: list[dict[str, object]] = []
@@ -66,22 +76,22 @@ def build(root: Path, cache: Path, *, jobs: int) -> tuple[pd.DataFrame, pd.DataF
         elif fact is None:
             bad.append((photo.id, f"photos.csv has no line for it; add '{photo.file},IDENTITY,GARMENT'"))
         else:
-            rows.append(_row(photo, verdict, fact, sha256))
+            rows.append(_row(photo, verdict, fact, sha256, annotated[photo.id]))
     quarantine = pd.DataFrame(
         [(id_, STAGE, reason) for id_, reason in sorted(bad)], columns=list(QUARANTINE_COLUMNS), dtype=object
     )
     return manifest.frame(rows), quarantine
 
 
-def verify(root: Path, photo: PhotoFiles) -> Verdict:
+def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
     """Decode a photo, parse its annotation, and say what they hold or why they cannot be used."""
     try:
         if photo.annotation is None:
-            raise BadItem(f"no annotation annotations/{photo.id}.json; annotate the photo in ISAT, or take it away")
+            raise BadItem(f"no annotation annotations/{photo.id}.json; annotate the photo, or take it away")
         height, width = images.read_rgb(root / photo.file).shape[:2]
-        annotation = isat.read(root / photo.annotation)
-        isat.check_size(annotation, (height, width))
-        isat.check_role(annotation, photo.role)
+        annotation = reader.annotate(root, photo.annotation, photo.role)
+        check_size(annotation, (height, width))
+        check_role(annotation, photo.role, needs_person=reader.annotates_person)
     except BadItem as problem:
         return {"reason": str(problem)}
     categories = [category for category in CATEGORIES if category in annotation.categories]
@@ -89,19 +99,25 @@ def verify(root: Path, photo: PhotoFiles) -> Verdict:
 
 
 def _verdicts(
-    root: Path, photos: tuple[PhotoFiles, ...], sha256: dict[str, str], cache: Path, jobs: int
+    root: Path,
+    reader: Reader,
+    photos: tuple[PhotoFiles, ...],
+    sha256: dict[str, str],
+    annotated: dict[str, str],
+    cache: Path,
+    jobs: int,
 ) -> list[Verdict]:
     """The verdict on each photo, in order; remembered ones are taken from `cache`, a JSON file."""
-    version = [code_digest(__name__), environment_digest(STAGE)]
+    version = [code_digest(__name__, formats.module(reader.cfg)), config_digest(reader.cfg), environment_digest(STAGE)]
     # the name is part of the key because reasons name files
-    keys = [digest([photo.file, sha256[photo.file], sha256.get(photo.annotation or ""), *version]) for photo in photos]
+    keys = [digest([photo.file, sha256[photo.file], annotated.get(photo.id), *version]) for photo in photos]
     remembered = _load(cache)
     todo = [(key, photo) for key, photo in zip(keys, photos, strict=True) if key not in remembered]
     with ThreadPoolExecutor(jobs) as pool:  # decoding releases the interpreter's lock
         fresh = dict(
             zip(
                 (key for key, _ in todo),
-                _with_progress(pool.map(lambda item: verify(root, item[1]), todo), len(todo), len(photos)),
+                _with_progress(pool.map(lambda item: verify(root, reader, item[1]), todo), len(todo), len(photos)),
                 strict=True,
             )
         )
@@ -162,7 +178,9 @@ def _without_photo(listing: folder.Listing, facts: dict[str, lists.PhotoFacts] |
     ]
 
 
-def _row(photo: PhotoFiles, verdict: Verdict, fact: lists.PhotoFacts, sha256: dict[str, str]) -> dict[str, object]:
+def _row(
+    photo: PhotoFiles, verdict: Verdict, fact: lists.PhotoFacts, sha256: dict[str, str], annotation_sha256: str
+) -> dict[str, object]:
     assert photo.annotation is not None  # verify() refuses a photo without one
     return {
         "id": photo.id,
@@ -172,7 +190,7 @@ def _row(photo: PhotoFiles, verdict: Verdict, fact: lists.PhotoFacts, sha256: di
         "width": verdict["width"],
         "height": verdict["height"],
         "annotation": photo.annotation,
-        "annotation_sha256": sha256[photo.annotation],
+        "annotation_sha256": annotation_sha256,
         "keypoints": photo.keypoints,
         "keypoints_sha256": None if photo.keypoints is None else sha256[photo.keypoints],
         "identity": fact.identity,
@@ -211,7 +229,7 @@ def run(args: argparse.Namespace) -> None:
     started = time.monotonic()
     settings = config.load(args.config)
     cache = args.out.parent.parent / "cache"
-    photos, quarantine = build(args.data, cache, jobs=args.jobs)
+    photos, quarantine = build(args.data, cache, settings.dataset, jobs=args.jobs)
     files.write_csv(args.quarantine, quarantine)
     check_share(photos, quarantine, settings.max_quarantined)
     manifest.write_manifest(args.out, photos)
@@ -220,7 +238,11 @@ def run(args: argparse.Namespace) -> None:
         args.out,
         stage=STAGE,
         config=config_digest(settings.dataset),
-        code=code_digest(__name__),
-        inputs={"data": fingerprint.folder_digest(args.data, fingerprint.default_cache(cache.parent))},
+        code=code_digest(__name__, formats.module(settings.dataset)),
+        inputs={
+            "data": fingerprint.folder_digest(
+                args.data, fingerprint.default_cache(cache.parent), formats.reader(settings.dataset).watched
+            )
+        },
         seconds=time.monotonic() - started,
     )

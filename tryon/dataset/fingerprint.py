@@ -9,24 +9,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tryon import files
 from tryon.digests import digest
 from tryon.errors import UserError
-
-FOLDERS = (
-    "person",
-    "garment",
-    "annotations/person",
-    "annotations/garment",
-    "keypoints/person",
-    "keypoints/garment",
-    "truth",
-)
-FILES = ("pairs.txt", "photos.csv")
 
 RACY_NS = 2_000_000_000
 """A file changed this shortly before it was read may change again with the same stamp (coarse file-system clocks),
@@ -42,12 +31,13 @@ def default_cache(results: Path) -> Path:
     return results / "cache" / "fingerprint.json"
 
 
-def folder_digest(root: Path | str, cache_path: Path | str) -> str:
+def folder_digest(root: Path | str, cache_path: Path | str, watched: Sequence[str]) -> str:
     """Digest of names and contents of all files that can matter to the workflow.
 
     Args:
         root: the data folder.
         cache_path: JSON file that remembers stamps; made if absent, ignored if broken.
+        watched: folders and files relative to `root`, globs allowed (`formats.interface.Reader.watched`).
 
     Returns:
         16 hex digits; equal for equal content, whatever the order of listing and the times of the files.
@@ -55,16 +45,16 @@ def folder_digest(root: Path | str, cache_path: Path | str) -> str:
     Raises:
         UserError: the folder is missing.
     """
-    return digest(file_digests(root, cache_path))
+    return digest(file_digests(root, cache_path, watched))
 
 
-def file_digests(root: Path | str, cache_path: Path | str) -> dict[str, str]:
+def file_digests(root: Path | str, cache_path: Path | str, watched: Sequence[str]) -> dict[str, str]:
     """SHA-256 of each file that can matter, by path relative to the data folder; arguments as `folder_digest`."""
     root, cache_path = Path(root), Path(cache_path)
     if not root.is_dir():
-        raise UserError(f"{root}: no such data folder; set `data` to a folder with person/, garment/ and annotations/")
+        raise UserError(f"{root}: no such data folder; set `data` to a folder of photos (docs/data.md)")
     remembered = _load(cache_path, root)
-    stamps = dict(_stamps(root))
+    stamps = dict(_stamps(root, watched))
     known = {name: remembered[name][1] for name, stamp in stamps.items() if remembered.get(name, ((), ""))[0] == stamp}
     unknown = [name for name in stamps if name not in known]
     read_at = time.time_ns()
@@ -95,16 +85,24 @@ def _key(root: Path) -> str:
     return str(root.resolve())
 
 
-def _stamps(root: Path) -> Iterator[tuple[str, Stamp]]:
-    for folder in FOLDERS:
-        if (root / folder).is_dir():
-            with os.scandir(root / folder) as entries:
+def _stamps(root: Path, watched: Sequence[str]) -> Iterator[tuple[str, Stamp]]:
+    for place in _places(root, watched):
+        if place.is_dir():
+            folder = place.relative_to(root).as_posix()
+            with os.scandir(place) as entries:
                 for entry in entries:
                     if not entry.name.startswith(".") and entry.is_file():
                         yield f"{folder}/{entry.name}", _stamp(entry.stat())
-    for name in FILES:
-        if (root / name).is_file():
-            yield name, _stamp((root / name).stat())
+        elif place.is_file():
+            yield place.relative_to(root).as_posix(), _stamp(place.stat())
+
+
+def _places(root: Path, watched: Sequence[str]) -> Iterator[Path]:
+    for pattern in watched:
+        if any(mark in pattern for mark in "*?["):
+            yield from sorted(root.glob(pattern))
+        else:
+            yield root / pattern
 
 
 def _stamp(status: os.stat_result) -> Stamp:

@@ -21,6 +21,7 @@ import pandas as pd
 
 from tryon import files
 from tryon.config import Config, load
+from tryon.dataset import formats
 from tryon.digests import code_digest, config_digest
 from tryon.errors import UserError
 from tryon.evaluation import learned, summary
@@ -100,7 +101,7 @@ def open_judge(config: Config, index: pd.DataFrame, packs: Sequence[Path], resul
         {name: config.stages[name].size for name in config.cascade},
         {name: config.stages[name].size for name in config.references},
     )
-    return Judge(table, PackedPhotos(packs), sampled, data, config.pack.fill)
+    return Judge(table, PackedPhotos(packs), sampled, data, formats.reader(config.dataset), config.pack.fill)
 
 
 def judged_pairs(
@@ -214,7 +215,7 @@ def _features(
     """Features of each line's pictures and, under None, of what they are compared with."""
     batches: dict[Entry | None, list[np.ndarray]] = {line: [] for line in [*lines, None]}
     for pair in pairs:
-        truth = read_truth(judge.data, pair) if all(p.truth is not None for p in pairs) else None
+        truth = read_truth(judge.data, pair, judge.reader) if all(p.truth is not None for p in pairs) else None
         if truth is not None:
             real_HWC = truth.on_canvas(pair.category, size_hw, judge.fill)[0]
         else:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from tryon.dataset.formats.interface import Reader
 from tryon.evaluation.baselines import BASELINES, baseline_pictures
 from tryon.evaluation.metrics import compare, garment_delta_e, outside_error
 from tryon.evaluation.pair_lists import Pair
@@ -101,6 +102,7 @@ class Judge:
         packed: photos at every judged size.
         sampled: {(system, stage, pair_id): picture file}.
         data: the data folder, where truths lie.
+        reader: of their annotations.
         fill: grey level of borders, as packed.
         lpips: where weights are given.
     """
@@ -109,6 +111,7 @@ class Judge:
     packed: PackedPhotos
     sampled: Mapping[tuple[str, str, str], Path]
     data: Path
+    reader: Reader
     fill: int
     lpips: Lpips | None = None
 
@@ -118,7 +121,7 @@ class Judge:
 
     def rows(self, pair: Pair) -> list[tuple[Any, ...]]:
         """All numbers of one pair, as tuples of the columns `ROW`."""
-        truth = read_truth(self.data, pair)
+        truth = read_truth(self.data, pair, self.reader)
         rows: list[tuple[Any, ...]] = []
         for size_hw in sorted({entry.judged_hw for entry in self.table}):
             pictures, arrays = self._pictures(pair, size_hw)

@@ -143,7 +143,7 @@ def pair_row(pair: Pair, judge: Judge, config: Config, scores: dict[str, float])
         size_hw = config.stages[stage].size
         picture_HWC = read_picture(judge.sampled["cascade", stage, pair.pair_id], size_hw)
         figures.append((f"{stage} {size_hw[0]}×{size_hw[1]}", _embed(picture_HWC, f"{pair.pair_id} after {stage}")))
-    truth = read_truth(judge.data, pair)
+    truth = read_truth(judge.data, pair, judge.reader)
     if truth is not None:
         true_HWC = truth.on_canvas(pair.category, final_hw, judge.fill)[0]
         figures.append(("truth", _embed(true_HWC, f"{pair.pair_id}: the true picture")))
@@ -160,7 +160,7 @@ def baseline_row(pair: Pair, judge: Judge, config: Config) -> Row:
     """The truth and every system's and baseline's final picture of one pair, side by side."""
     final_hw = config.stages[config.cascade[-1]].size
     figures = [("garment", _photo(judge, pair.garment, final_hw))]
-    truth = read_truth(judge.data, pair)
+    truth = read_truth(judge.data, pair, judge.reader)
     if truth is not None:
         true_HWC = truth.on_canvas(pair.category, final_hw, judge.fill)[0]
         figures.append(("truth", _embed(true_HWC, f"{pair.pair_id}: the true picture")))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tryon import images
-from tryon.dataset import isat
+from tryon.dataset.formats.interface import Reader
 from tryon.errors import BadItem, UserError
 from tryon.evaluation.pair_lists import Pair
 from tryon.geometry import Letterbox
@@ -47,7 +47,7 @@ class Truth:
         return true_HWC, {"garment": letterbox.mask(self.labels_HW) == LABEL_INDEX[category]}
 
 
-def read_truth(data: Path, pair: Pair) -> Truth | None:
+def read_truth(data: Path, pair: Pair, reader: Reader) -> Truth | None:
     """The truth of a pair, or None where nobody knows it.
 
     Raises:
@@ -59,6 +59,7 @@ def read_truth(data: Path, pair: Pair) -> Truth | None:
         image_HWC = images.read_rgb(data / pair.truth)
         if pair.truth_annotation is None:
             return Truth(image_HWC, None)
-        return Truth(image_HWC, draw_label_map(isat.read(data / pair.truth_annotation), image_HWC.shape[:2]))
+        annotation = reader.annotate(data, pair.truth_annotation, "person")
+        return Truth(image_HWC, draw_label_map(annotation, image_HWC.shape[:2]))
     except BadItem as reason:
         raise UserError(f"pair {pair.pair_id}: its true picture cannot be used: {reason}") from None

@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 
 from tryon import files, images
-from tryon.dataset import isat
+from tryon.config import DatasetConfig
+from tryon.dataset import formats
+from tryon.dataset.given_keypoints import read_given
 from tryon.errors import BadItem, UserError
 from tryon.ontology import KEYPOINT_NAMES, SKELETON
-from tryon.prepare.given_keypoints import read_given
 from tryon.prepare.keypoints import Box, box_of_labels
 from tryon.prepare.masks import draw_label_map
 
@@ -80,7 +81,9 @@ def _read(data: Path, keypoints_file: Path, file: Path) -> tuple[LabelledPhoto, 
     role, name = keypoints_file.parent.name, keypoints_file.stem
     image_HWC = images.read_rgb(file)
     size_hw = (image_HWC.shape[0], image_HWC.shape[1])
-    labels_HW = draw_label_map(isat.read(data / "annotations" / role / f"{name}.json"), size_hw)
+    labels_HW = draw_label_map(
+        formats.reader(DatasetConfig()).annotate(data, f"annotations/{role}/{name}.json", role), size_hw
+    )
     photo = LabelledPhoto(f"{role}/{name}", file, box_of_labels(labels_HW, role), read_given(keypoints_file, size_hw))
     return photo, image_HWC
 

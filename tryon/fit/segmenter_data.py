@@ -17,7 +17,9 @@ import cv2
 import numpy as np
 
 from tryon import images
-from tryon.dataset import folder, isat
+from tryon.config import DatasetConfig
+from tryon.dataset import folder, formats
+from tryon.dataset.annotation import check_labels
 from tryon.dataset.lists import read_photos_csv
 from tryon.errors import BadItem, UserError
 from tryon.geometry import Letterbox
@@ -96,8 +98,8 @@ def read_example(data: Path, photo: folder.PhotoFiles, longest_px: int | None = 
     assert photo.annotation is not None
     image_HWC = images.read_rgb(data / photo.file)
     size_hw = (image_HWC.shape[0], image_HWC.shape[1])
-    annotation = isat.read(data / photo.annotation)
-    isat.check_labels(annotation)
+    annotation = formats.reader(DatasetConfig()).annotate(data, photo.annotation, photo.role)
+    check_labels(annotation)
     labels_HW = draw_label_map(annotation, size_hw)
     keypoints_K3 = _read_keypoints(data / photo.keypoints) if photo.keypoints else np.zeros((len(KEYPOINT_NAMES), 3))
     if longest_px is not None and max(size_hw) > longest_px:

@@ -22,14 +22,15 @@ import numpy as np
 import pandas as pd
 
 from tryon import config, files, images, weights
-from tryon.config import KeypointsConfig
+from tryon.config import DatasetConfig, KeypointsConfig
+from tryon.dataset import formats
+from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
 from tryon.items import Done, Row, run_shard
 from tryon.ontology import CATEGORIES, LABEL_INDEX
-from tryon.prepare.given_keypoints import read_given
 from tryon.prepare.masks import LABELS_FILE
 from tryon.prepare.outline import joints_of_outline
 
@@ -98,13 +99,17 @@ class Keypoints:
 
     Args:
         cfg: settings of the stage.
+        reader: of the data folder's format.
         data: the data folder.
         results: the results folder, which the label maps' paths are relative to.
         model: makes the model; called only if a photo needs it.
     """
 
-    def __init__(self, cfg: KeypointsConfig, data: Path, results: Path, model: Callable[[], PoseModel]) -> None:
+    def __init__(
+        self, cfg: KeypointsConfig, reader: Reader, data: Path, results: Path, model: Callable[[], PoseModel]
+    ) -> None:
         self.cfg = cfg
+        self.reader = reader
         self.data = data
         self.results = results
         self.model = model
@@ -135,7 +140,7 @@ class Keypoints:
                 f"{photo.id}: no file keypoints/{photo.id}.json, which keypoints.source: given asks for; add it or set "
                 "given_else_mmpose"
             )
-        keypoints_K3 = read_given(self.data / photo.keypoints, (photo.height, photo.width))
+        keypoints_K3 = self.reader.keypoints(self.data, photo.keypoints, (photo.height, photo.width))
         if photo.role == "garment" and self.cfg.given_garments == "outline":
             keypoints_K3 = joints_of_outline(keypoints_K3, photo.categories.split(",")[0])
         return encode(keypoints_K3, box_xyxy, min_score=self.cfg.min_score, source="given")
@@ -214,9 +219,11 @@ def given_digest(photo: Row, cfg: KeypointsConfig) -> str | None:
     return None if cfg.source == "mmpose" else photo.keypoints_sha256
 
 
-def version(cfg: KeypointsConfig) -> list[str]:
-    """Digests of everything but the photo that a result depends on."""
+def version(cfg: KeypointsConfig, dataset: DatasetConfig) -> list[str]:
+    """Digests of everything but the photo that a result depends on; how given points are read only where they are."""
     parts = [config_digest(cfg), code_digest(__name__), environment_digest(STAGE)]
+    if cfg.source != "mmpose":
+        parts += [config_digest(dataset), code_digest(formats.module(dataset))]
     if cfg.source != "given":
         checkpoint = weights.resolve(cfg.checkpoint, cfg.sha256, setting="keypoints.checkpoint")
         parts += [files.sha256_file(find_config(cfg.config)), files.sha256_file(checkpoint)]
@@ -235,14 +242,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Find the keypoints of one shard's photos."""
-    cfg = config.load(args.config).keypoints
-    common = version(cfg)
+    settings = config.load(args.config)
+    cfg = settings.keypoints
+    common = version(cfg, settings.dataset)
+    reader = formats.reader(settings.dataset)
 
     run_shard(
         stage=STAGE,
         rows=join_masks(read_shard(args.shard), args.masks),
         key_of=lambda photo: digest([photo.sha256, photo.labels_key, photo.role, given_digest(photo, cfg), *common]),
-        process=Keypoints(cfg, args.data, args.results, cache(lambda: load_model(cfg))).process,
+        process=Keypoints(cfg, reader, args.data, args.results, cache(lambda: load_model(cfg))).process,
         store=args.results / "items",
         out=args.out,
         batch_size=cfg.batch_size,

@@ -17,8 +17,18 @@ import numpy as np
 
 from tryon import config, images
 from tryon.config import MasksConfig
-from tryon.dataset import isat
-from tryon.dataset.isat import Annotation
+from tryon.dataset import formats
+from tryon.dataset.annotation import (
+    HOLE,
+    Annotated,
+    Bitmap,
+    LabelMap,
+    Polygon,
+    check_labels,
+    check_role,
+    check_size,
+)
+from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
@@ -31,14 +41,14 @@ STAGE = "masks"
 LABELS_FILE = "labels.png"
 
 
-def draw_label_map(annotation: Annotation, size_hw: tuple[int, int]) -> np.ndarray:
-    """Draw the polygons of known categories.
+def draw_label_map(annotation: Annotated, size_hw: tuple[int, int]) -> np.ndarray:
+    """Draw the shapes of known categories; a label map stays what it is.
 
     A vertex with whole-number coordinates is a pixel centre and its pixel is filled, which makes this the exact
     inverse of `cv2.findContours`; other coordinates go to the nearest centre. Vertices outside are clipped.
 
     Args:
-        annotation: polygons in drawing order.
+        annotation: shapes in drawing order, or a label map.
         size_hw: height and width in pixels of the photo.
 
     Returns:
@@ -47,19 +57,35 @@ def draw_label_map(annotation: Annotation, size_hw: tuple[int, int]) -> np.ndarr
     Raises:
         BadItem: the annotation was made for a picture of another size.
     """
-    isat.check_size(annotation, size_hw)
+    check_size(annotation, size_hw)
+    if isinstance(annotation, LabelMap):
+        return annotation.labels_HW
     labels_HW = np.zeros(size_hw, np.uint8)
-    for polygon in annotation.polygons:
-        value = 0 if polygon.category == isat.HOLE else LABEL_INDEX.get(polygon.category)
+    for shape in annotation.shapes:
+        value = 0 if shape.category == HOLE else LABEL_INDEX.get(shape.category)
         if value is None:
-            continue  # an unknown category: the caller decides through isat.check_labels
-        vertices_K2 = np.rint(np.asarray(polygon.points_xy)).astype(np.int32)
-        cv2.fillPoly(labels_HW, [vertices_K2], color=value)
+            continue  # an unknown category: the caller decides through annotation.check_labels
+        if isinstance(shape, Polygon):
+            vertices_K2 = np.rint(np.asarray(shape.points_xy)).astype(np.int32)
+            cv2.fillPoly(labels_HW, [vertices_K2], color=value)
+        else:
+            _stamp(labels_HW, shape, value)
     return labels_HW
 
 
-def check_drawn(labels_HW: np.ndarray, annotation: Annotation, role: str) -> None:
-    """Refuse a label map in which the polygons left nothing of the person or of the garment.
+def _stamp(labels_HW: np.ndarray, shape: Bitmap, value: int) -> None:
+    """Write a bitmap's pixels into the label map; what lies outside the photo is clipped."""
+    height, width = labels_HW.shape
+    top, left = max(shape.top, 0), max(shape.left, 0)
+    bottom = min(shape.top + shape.mask_HW.shape[0], height)
+    right = min(shape.left + shape.mask_HW.shape[1], width)
+    if bottom > top and right > left:
+        inside_HW = shape.mask_HW[top - shape.top : bottom - shape.top, left - shape.left : right - shape.left]
+        labels_HW[top:bottom, left:right][inside_HW > 0] = value
+
+
+def check_drawn(labels_HW: np.ndarray, annotation: Annotated, role: str) -> None:
+    """Refuse a label map in which the shapes left nothing of the person or of the garment.
 
     Args:
         labels_HW: the drawn annotation.
@@ -73,26 +99,27 @@ def check_drawn(labels_HW: np.ndarray, annotation: Annotation, role: str) -> Non
     wanted = LABELS[1:] if role == "person" else CATEGORIES
     if not np.isin(labels_HW, [LABEL_INDEX[label] for label in wanted]).any():
         raise BadItem(
-            f"{Path(annotation.file).name}: its polygons leave no pixel of a {role}; look for polygons outside the "
+            f"{Path(annotation.file).name}: its shapes leave no pixel of a {role}; look for shapes outside the "
             "photo, wrong layers, or a hole over everything"
         )
 
 
-def make_mask(photo: Row, data: Path, cfg: MasksConfig) -> Done:
+def make_mask(photo: Row, data: Path, reader: Reader, cfg: MasksConfig) -> Done:
     """Label map of one photo.
 
     Args:
         photo: a manifest row.
         data: the data folder.
+        reader: of the annotation's format.
         cfg: settings of this stage.
 
     Raises:
         BadItem: the annotation is unusable; the message becomes the quarantine reason.
     """
-    annotation = isat.read(data / photo.annotation)
+    annotation = reader.annotate(data, photo.annotation, photo.role)
     if cfg.unknown_label == "quarantine":
-        isat.check_labels(annotation)
-    isat.check_role(annotation, photo.role)
+        check_labels(annotation)
+    check_role(annotation, photo.role, needs_person=reader.annotates_person)
     labels_HW = draw_label_map(annotation, (photo.height, photo.width))
     check_drawn(labels_HW, annotation, photo.role)
     shares = np.bincount(labels_HW.ravel(), minlength=len(LABELS)) / labels_HW.size
@@ -114,12 +141,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Make the label maps of one shard."""
     started = time.monotonic()
-    cfg = config.load(args.config).masks
-    version = [config_digest(cfg), code_digest(__name__), environment_digest(STAGE)]
+    settings = config.load(args.config)
+    cfg, reader = settings.masks, formats.reader(settings.dataset)
+    version = [
+        config_digest(cfg, settings.dataset),
+        code_digest(__name__, formats.module(settings.dataset)),
+        environment_digest(STAGE),
+    ]
 
     def process(photos: list[Row]) -> list[Done | BadItem]:
         try:
-            return [make_mask(photos[0], args.data, cfg)]
+            return [make_mask(photos[0], args.data, reader, cfg)]
         except BadItem as problem:
             return [problem]
 

@@ -22,7 +22,8 @@ import pandas as pd
 
 from tryon import config, files
 from tryon.config import PairsConfig
-from tryon.dataset import folder, lists, manifest
+from tryon.dataset import formats, lists, manifest
+from tryon.dataset.formats.interface import Reader
 from tryon.dataset.lists import SPLITS
 from tryon.digests import code_digest, config_digest
 from tryon.errors import UserError
@@ -34,12 +35,13 @@ STAGE = "pairs"
 KEY_DIGITS = 16
 
 
-def make_pairs(photos: pd.DataFrame, root: Path, cfg: PairsConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+def make_pairs(photos: pd.DataFrame, root: Path, reader: Reader, cfg: PairsConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All pairs of a data folder.
 
     Args:
         photos: the manifest.
-        root: the data folder, for pairs.txt and truth/.
+        root: the data folder, for given pairs and truth/.
+        reader: of the folder's format.
         cfg: settings of this stage.
 
     Returns:
@@ -51,10 +53,10 @@ def make_pairs(photos: pd.DataFrame, root: Path, cfg: PairsConfig) -> tuple[pd.D
     """
     rows = manifest.photos_of(photos)
     assigned = splits.split_photos(rows, cfg.split, cfg.seed)
-    maker = pairing.PairMaker(rows, cfg, _given(root, cfg))
+    maker = pairing.PairMaker(rows, cfg, _given(root, reader, cfg))
     assigned = maker.place_unworn(assigned)
     pairs, refusals = maker.make(assigned)
-    pairs, truth_refusals = truths.attach(pairs, rows, root)
+    pairs, truth_refusals = truths.attach(pairs, rows, root, reader)
     table = pd.DataFrame(pairs, columns=list(PAIR_COLUMNS), dtype="str")
     _check_ids(table)
     _check_lists(table, cfg, refusals)
@@ -65,11 +67,11 @@ def make_pairs(photos: pd.DataFrame, root: Path, cfg: PairsConfig) -> tuple[pd.D
     return table, _quarantine([*refusals, *truth_refusals])
 
 
-def _given(root: Path, cfg: PairsConfig) -> list[lists.GivenPair]:
+def _given(root: Path, reader: Reader, cfg: PairsConfig) -> list[lists.GivenPair]:
     """The given list where a strategy reads it."""
     if "given" not in (cfg.train_strategy, cfg.unpaired_strategy):
         return []
-    given, mistakes = lists.read_pairs_txt(root, folder.scan(root))
+    given, mistakes = reader.given_pairs(root, reader.scan(root))
     if mistakes:
         raise UserError(
             "\n".join([f"{root / lists.PAIRS_FILE}: {len(mistakes)} mistakes", *(f"  {m}" for m in mistakes)])
@@ -151,9 +153,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write pairs.parquet, quarantine.csv, shards.txt and the shards."""
     started = time.monotonic()
-    cfg = config.load(args.config).pairs
+    settings = config.load(args.config)
+    cfg, reader = settings.pairs, formats.reader(settings.dataset)
     photos = manifest.read_manifest(args.manifest)
-    table, quarantine = make_pairs(photos, args.data, cfg)
+    table, quarantine = make_pairs(photos, args.data, reader, cfg)
     keys = write_shards(photos, cfg.num_shards, args.out_dir)
     files.write_csv(args.out_dir / "quarantine.csv", quarantine)
     files.write_parquet(args.out_dir / "pairs.parquet", table)
@@ -165,8 +168,8 @@ def run(args: argparse.Namespace) -> None:
     write_provenance(
         args.out_dir / "pairs.parquet",
         stage=STAGE,
-        config=config_digest(cfg),
-        code=code_digest(__name__),
+        config=config_digest(cfg, settings.dataset),
+        code=code_digest(__name__, formats.module(settings.dataset)),
         inputs={"manifest": files.sha256_file(args.manifest)},
         seconds=time.monotonic() - started,
     )

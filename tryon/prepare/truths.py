@@ -6,20 +6,22 @@ import hashlib
 from pathlib import Path
 
 from tryon import images
-from tryon.dataset import isat
+from tryon.dataset.annotation import check_size
 from tryon.dataset.folder import PHOTO_SUFFIXES, TRUTH, stem
+from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import Photo
 from tryon.errors import BadItem
 from tryon.prepare.pairing import Pair, Refusal
 
 
-def attach(pairs: list[Pair], photos: list[Photo], root: Path) -> tuple[list[Pair], list[Refusal]]:
+def attach(pairs: list[Pair], photos: list[Photo], root: Path, reader: Reader) -> tuple[list[Pair], list[Refusal]]:
     """Add truth, truth_annotation and truth_sha256 to every pair.
 
     Args:
         pairs: without truth.
         photos: the manifest.
         root: the data folder.
+        reader: of the annotations.
 
     Returns:
         The pairs with those keys (None where no truth is known), and true pictures that cannot be used: their
@@ -36,7 +38,7 @@ def attach(pairs: list[Pair], photos: list[Photo], root: Path) -> tuple[list[Pai
             truth = _own(person)
         elif name in pictures:
             try:
-                truth = _given(root, pictures[name], annotations.get(name), (person.height, person.width))
+                truth = _given(root, reader, pictures[name], annotations.get(name), (person.height, person.width))
             except BadItem as problem:
                 refusals.append(Refusal(f"{TRUTH}/{name}", f"{problem} (the pair is judged without it)"))
                 truth = _NONE
@@ -63,14 +65,16 @@ def _own(person: Photo) -> dict[str, str | None]:
     return {"truth": person.file, "truth_annotation": person.annotation, "truth_sha256": joined}
 
 
-def _given(root: Path, picture: str, annotation: str | None, size_hw: tuple[int, int]) -> dict[str, str | None]:
+def _given(
+    root: Path, reader: Reader, picture: str, annotation: str | None, size_hw: tuple[int, int]
+) -> dict[str, str | None]:
     """A true picture, decoded and checked against the size of its person's photo."""
     found_hw = images.read_rgb(root / picture).shape[:2]
     if found_hw != size_hw:
         raise BadItem(f"{picture} is {found_hw[1]}x{found_hw[0]}, but the person's photo is {size_hw[1]}x{size_hw[0]}")
     content = hashlib.sha256((root / picture).read_bytes())
     if annotation is not None:
-        isat.check_size(isat.read(root / annotation), size_hw)
+        check_size(reader.annotate(root, annotation, "person"), size_hw)
         content.update((root / annotation).read_bytes())
     return {"truth": picture, "truth_annotation": annotation, "truth_sha256": content.hexdigest()}
 

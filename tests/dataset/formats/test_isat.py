@@ -6,14 +6,21 @@ import json
 from pathlib import Path
 
 import pytest
-from handmade import annotation, polygon
+from handmade import READER, annotation, polygon, save_json
 
-from tryon.dataset import isat
+from tryon.config import DatasetConfig
+from tryon.dataset.annotation import HOLE, Annotation, check_labels, check_role, check_size
+from tryon.dataset.formats import isat
 from tryon.errors import BadItem
 
 
-def parse(value: object) -> isat.Annotation:
-    return isat.parse(json.dumps(value).encode(), "annotations/person/anna.json")
+def parse(value: object) -> Annotation:
+    return isat.parse(value, "annotations/person/anna.json")
+
+
+def read(folder: Path, content: bytes) -> Annotation:
+    (folder / "anna.json").write_bytes(content)
+    return READER.annotate(folder, "anna.json", "person")
 
 
 def test_polygons_come_in_layer_order_and_keep_their_group() -> None:
@@ -23,17 +30,17 @@ def test_polygons_come_in_layer_order_and_keep_their_group() -> None:
         polygon("up", (2, 2, 4, 4), 3.5),
     ]
     read = parse(annotation(parts, (32, 24)))
-    assert [item.category for item in read.polygons] == ["person", "up", "hair"]
-    assert read.polygons[2].group == 5
-    assert read.polygons[1].points_xy == ((2.0, 2.0), (4.0, 2.0), (4.0, 4.0), (2.0, 4.0))
+    assert [item.category for item in read.shapes] == ["person", "up", "hair"]
+    assert read.shapes[2].group == 5
+    assert read.shapes[1].points_xy == ((2.0, 2.0), (4.0, 2.0), (4.0, 4.0), (2.0, 4.0))
     assert (read.height, read.width) == (32, 24)
     assert read.categories == ("hair", "person", "up")
 
 
 def test_holes_are_no_category() -> None:
-    read = parse(annotation([polygon("person", (0, 0, 9, 9), 1.0), polygon(isat.HOLE, (2, 2, 4, 4), 2.0, 0)]))
+    read = parse(annotation([polygon("person", (0, 0, 9, 9), 1.0), polygon(HOLE, (2, 2, 4, 4), 2.0, 0)]))
     assert read.categories == ("person",)
-    isat.check_labels(read)
+    check_labels(read)
 
 
 @pytest.mark.parametrize(
@@ -63,26 +70,26 @@ def test_what_is_not_isat_names_the_file_and_the_cause(value: object, told: str)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[" * 100_000, b'{"info": {"width": NaN}}'])
-def test_bytes_that_are_no_json_are_refused_not_crashed_on(content: bytes) -> None:
+def test_bytes_that_are_no_json_are_refused_not_crashed_on(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(BadItem, match="anna.json"):
-        isat.parse(content, "anna.json")
+        read(tmp_path, content)
 
 
-def test_a_byte_order_mark_is_allowed() -> None:
+def test_a_byte_order_mark_is_allowed(tmp_path: Path) -> None:
     content = b"\xef\xbb\xbf" + json.dumps(annotation([polygon("up", (0, 0, 1, 1), 1.0)])).encode()
-    assert isat.parse(content, "x.json").categories == ("up",)
+    assert read(tmp_path, content).categories == ("up",)
 
 
 def test_an_unknown_label_names_the_nearest_known_one() -> None:
     read = parse(annotation([polygon("left_am", (0, 0, 3, 3), 1.0)]))
     with pytest.raises(BadItem, match=r"unknown label 'left_am' \(did you mean 'left_arm'\?\)"):
-        isat.check_labels(read)
+        check_labels(read)
 
 
 def test_another_size_names_both_sizes() -> None:
     read = parse(annotation([], (32, 24)))
     with pytest.raises(BadItem, match=r"24x32.*48x64"):
-        isat.check_size(read, (64, 48))
+        check_size(read, (64, 48))
 
 
 @pytest.mark.parametrize(
@@ -90,15 +97,23 @@ def test_another_size_names_both_sizes() -> None:
 )
 def test_a_photo_without_its_subject_is_refused(role: str, label: str, told: str) -> None:
     with pytest.raises(BadItem, match=f"{told}.*found {label}"):
-        isat.check_role(parse(annotation([polygon(label, (0, 0, 3, 3), 1.0)])), role)
+        check_role(parse(annotation([polygon(label, (0, 0, 3, 3), 1.0)])), role)
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BadItem, match=r"anna\.json: no such annotation; annotate"):
-        isat.read(tmp_path / "anna.json")
+        READER.annotate(tmp_path, "anna.json", "person")
 
 
 def test_every_real_annotation_is_read(fixtures: Path) -> None:
     found = sorted((fixtures / "isat" / "images").glob("*.json"))
     assert len(found) == 6
-    assert all(isat.read(path).polygons for path in found)
+    assert all(READER.annotate(path.parent, path.name, "person").shapes for path in found)
+
+
+def test_own_label_names_are_translated(tmp_path: Path) -> None:
+    reader = isat.IsatReader(DatasetConfig(labels={"上衣": "up"}))
+    save_json(
+        tmp_path / "anna.json", annotation([polygon("上衣", (0, 0, 3, 3), 1.0), polygon("裤子", (0, 0, 3, 3), 2.0)])
+    )
+    assert reader.annotate(tmp_path, "anna.json", "person").categories == ("up", "裤子")

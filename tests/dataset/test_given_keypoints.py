@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tryon.dataset.given_keypoints import read_given
 from tryon.errors import BadItem
-from tryon.prepare.given_keypoints import read_given
 
 SIZE_HW = (200, 100)
 

@@ -1,0 +1,171 @@
+"""What an annotation of one photo says, whatever file format it came in, and the checks that hold for all of them.
+
+A reader (tryon/dataset/formats) answers with an `Annotation`, shapes that are still to be drawn, or with a `LabelMap`
+where the format stores pixels. Coordinates are pixels of the upright photo; whole numbers are pixel centres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tryon.config import nearest
+from tryon.errors import BadItem
+from tryon.ontology import CATEGORIES, LABELS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+HOLE = "__background__"
+"""Category of shapes that cut back to the background (ISAT's name for them)."""
+
+KNOWN_CATEGORIES = (HOLE, *LABELS[1:])
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """One drawn outline; everything inside and the outline's own pixels belong to it.
+
+    Attributes:
+        category: a name of `ontology.LABELS` or `HOLE` where it is known.
+        group: instance number; parts of one thing share it, holes have 0.
+        layer: drawing order, low first.
+        points_xy: vertices (x, y) in pixels; whole numbers are pixel centres.
+    """
+
+    category: str
+    group: int
+    layer: float
+    points_xy: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Bitmap:
+    """One shape that was stored as pixels (a LabelMe mask, a COCO run-length code).
+
+    Attributes:
+        category, group, layer: as in `Polygon`.
+        left, top: where the mask's first column and row lie in the photo; may be negative.
+        mask_HW: uint8 {0, 1}.
+    """
+
+    category: str
+    group: int
+    layer: float
+    left: int
+    top: int
+    mask_HW: np.ndarray
+
+
+Shape = Polygon | Bitmap
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """All shapes of one photo.
+
+    Attributes:
+        file: where it was read, for messages.
+        width, height: size in pixels of the photo that was annotated.
+        shapes: in drawing order (by layer; equal layers in the order of the file).
+        repairs: what was mended without guessing, one sentence each; recorded beside the photo.
+    """
+
+    file: str
+    width: int
+    height: int
+    shapes: tuple[Shape, ...]
+    repairs: tuple[str, ...] = ()
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Distinct categories, sorted, without holes."""
+        return tuple(sorted({shape.category for shape in self.shapes} - {HOLE}))
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """An annotation that is a picture of labels already.
+
+    Attributes:
+        file: where it was read, for messages.
+        labels_HW: uint8 indices into `ontology.LABELS`.
+        repairs: as in `Annotation`.
+    """
+
+    file: str
+    labels_HW: np.ndarray = field(repr=False)
+    repairs: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return int(self.labels_HW.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return int(self.labels_HW.shape[0])
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Distinct labels that have pixels, sorted, without the background."""
+        import numpy as np
+
+        return tuple(sorted(LABELS[index] for index in np.unique(self.labels_HW) if index > 0))
+
+
+Annotated = Annotation | LabelMap
+
+
+def check_labels(annotation: Annotated) -> None:
+    """Refuse categories that the ontology does not have.
+
+    Raises:
+        BadItem: naming each unknown category and the nearest known one.
+    """
+    unknown = sorted(set(annotation.categories) - set(KNOWN_CATEGORIES))
+    if unknown:
+        shown = ", ".join(f"{category!r}{nearest(category, list(KNOWN_CATEGORIES))}" for category in unknown)
+        raise BadItem(
+            f"{Path(annotation.file).name}: unknown label {shown}; rename it, translate it with dataset.labels, or set "
+            "masks.unknown_label: ignore"
+        )
+
+
+def check_size(annotation: Annotated, size_hw: tuple[int, int]) -> None:
+    """Refuse an annotation that was made for a picture of another size.
+
+    Args:
+        annotation: of a photo.
+        size_hw: height and width in pixels of the photo.
+
+    Raises:
+        BadItem: naming both sizes.
+    """
+    if (annotation.height, annotation.width) != size_hw:
+        raise BadItem(
+            f"{Path(annotation.file).name}: annotated on a picture of {annotation.width}x{annotation.height}, but the "
+            f"photo is {size_hw[1]}x{size_hw[0]} (width x height); put back the annotated photo or annotate this one"
+        )
+
+
+def check_role(annotation: Annotated, role: str, *, needs_person: bool = True) -> None:
+    """Refuse a person photo without a person and a garment photo without a garment.
+
+    Args:
+        annotation: of a photo.
+        role: "person" or "garment".
+        needs_person: whether a person photo needs the silhouette; where not, it needs a garment.
+
+    Raises:
+        BadItem: naming what is annotated instead.
+    """
+    name = Path(annotation.file).name
+    shown = ", ".join(annotation.categories) or "nothing"
+    if role == "person" and needs_person and "person" not in annotation.categories:
+        raise BadItem(f"{name}: no person is annotated (found {shown}); draw `person` around the body")
+    if (role == "garment" or not needs_person) and not set(annotation.categories) & set(CATEGORIES):
+        wanted = ", ".join(CATEGORIES)
+        raise BadItem(f"{name}: no garment is annotated (found {shown}); draw one of {wanted}")

@@ -1,0 +1,29 @@
+"""Readers: one module per annotation format or dataset layout, all behind `interface.Reader`.
+
+A reader's module is imported only where its format is chosen, and only its code counts for what a stage made with it:
+a mended reader of one format reruns nothing that was read in another.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from tryon.config import DatasetConfig
+from tryon.dataset.formats.interface import Reader
+
+CLASSES = {
+    "isat": "tryon.dataset.formats.isat.IsatReader",
+}
+"""Reader class by the name that `dataset.format` gives."""
+
+
+def reader(cfg: DatasetConfig) -> Reader:
+    """The reader that the settings choose."""
+    module, _, name = CLASSES[cfg.format].rpartition(".")
+    made: Reader = getattr(importlib.import_module(module), name)(cfg)
+    return made
+
+
+def module(cfg: DatasetConfig) -> str:
+    """Dotted name of that reader's module, for `digests.code_digest`."""
+    return CLASSES[cfg.format].rpartition(".")[0]

@@ -1,0 +1,109 @@
+"""What a format has to answer, so that all that comes later knows photos and not files.
+
+Only the standard library is imported here and at the top of every reader's module: the Snakefile and `tryon check`
+list folders before anything else runs. What decodes pixels is imported where it is needed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from tryon.config import DatasetConfig
+from tryon.dataset import lists
+from tryon.dataset.annotation import Annotated
+from tryon.dataset.folder import Listing
+from tryon.dataset.lists import GivenPair, PhotoFacts
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Reader(ABC):
+    """One annotation format or dataset layout.
+
+    An annotation is named by a reference: a path relative to the data folder, followed by ``#ENTRY`` where one file
+    holds the annotations of many photos. Only the reader that made a reference takes it apart.
+
+    Args:
+        cfg: settings of the section `dataset`.
+    """
+
+    watched: ClassVar[tuple[str, ...]]
+    """Folders and files, relative to the data folder, whose content matters; globs such as ``train/*`` are allowed."""
+
+    annotates_person: ClassVar[bool] = True
+    """Whether person photos carry the person's silhouette; if not, the label map of a person shows clothes alone."""
+
+    def __init__(self, cfg: DatasetConfig) -> None:
+        self.cfg = cfg
+
+    @abstractmethod
+    def scan(self, root: Path) -> Listing:
+        """List the photos of a data folder and the files that belong to them, without decoding anything.
+
+        Raises:
+            UserError: the folder is missing or has another layout; the message shows the one expected.
+        """
+
+    @abstractmethod
+    def annotate(self, root: Path, annotation: str, role: str) -> Annotated:
+        """Read the annotation of one photo.
+
+        Args:
+            root: the data folder.
+            annotation: a reference that `scan` gave.
+            role: "person" or "garment".
+
+        Raises:
+            BadItem: missing or malformed; the message names the file, the cause and the fix.
+        """
+
+    def facts(self, root: Path, listing: Listing) -> dict[str, PhotoFacts] | None:
+        """Who wears what, by photo id, and the split that the layout fixes; None where only names tell.
+
+        Raises:
+            UserError: a list of the folder has mistakes; all of them are named.
+        """
+        return lists.read_photos_csv(root)
+
+    def given_pairs(self, root: Path, listing: Listing) -> tuple[list[GivenPair], list[str]]:
+        """The pairs that the folder lists, and its mistakes.
+
+        Raises:
+            UserError: there is no list.
+        """
+        return lists.read_pairs_txt(root, listing)
+
+    def annotation_sha256(self, root: Path, annotation: str, sha256: dict[str, str]) -> str:
+        """Digest of what one reference stands for; of a shared file only the photo's own entry counts.
+
+        Args:
+            root: the data folder.
+            annotation: a reference that `scan` gave.
+            sha256: digest of every watched file by its path relative to the data folder.
+        """
+        return sha256[annotation]
+
+    def keypoints(self, root: Path, keypoints: str, size_hw: tuple[int, int]) -> np.ndarray:
+        """Read the given keypoints of one photo.
+
+        Args:
+            root: the data folder.
+            keypoints: a reference that `scan` gave.
+            size_hw: height and width of the photo in pixels.
+
+        Returns:
+            float64 [17, 3]: COCO points, x and y in photo pixels, score (0: not visible).
+
+        Raises:
+            BadItem: missing, malformed, or of another picture.
+        """
+        from tryon.dataset.given_keypoints import read_given
+
+        return read_given(root / keypoints, size_hw)
+
+    def category(self, label: str) -> str:
+        """The ontology's name of a label of the files, by `dataset.labels`; other names stay as they are."""
+        return self.cfg.labels.get(label, label)
