@@ -408,6 +408,15 @@ class EvaluateConfig(Section):
     """Seed of everything random in this section."""
 
 
+class InspectConfig(Section):
+    """The page of the data alone, made before anything is trained; the report shows the same."""
+
+    num_photos: Annotated[int, Field(ge=1)] = 48
+    """Photos in the gallery of label maps and cut-outs; all, where there are fewer."""
+    seed: int = 0
+    """Seed of everything random in this section."""
+
+
 class ReportConfig(Section):
     """What the page shows."""
 
@@ -417,10 +426,6 @@ class ReportConfig(Section):
     """Best results shown."""
     num_worst: Annotated[int, Field(ge=1)] = 8
     """Worst results shown."""
-    num_photos: Annotated[int, Field(ge=1)] = 48
-    """Photos in the gallery of label maps and cut-outs; all, where there are fewer."""
-    seed: int = 0
-    """Seed of everything random in this section."""
 
 
 class ClusterConfig(Section):
@@ -463,6 +468,8 @@ class Config(Section):
     """Garment cut-outs and clothing-agnostic persons."""
     pack: PackConfig = PackConfig()
     """Packed training data."""
+    inspect: InspectConfig = InspectConfig()
+    """The page of the data."""
     stages: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StageConfig]
     """Training stages by name."""
     cascade: Annotated[list[str], Field(min_length=1)]

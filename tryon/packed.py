@@ -169,6 +169,15 @@ def _read_header(path: Path) -> dict[str, Any]:
     return header
 
 
+def tables_beside(packs: Iterable[Path | str]) -> list[Path]:
+    """The table that the stage `pack` wrote beside each packed file."""
+    tables = [Path(path).with_suffix(".parquet") for path in packs]
+    for table in tables:
+        if not table.is_file():
+            raise UserError(f"{table}: no such table; `pack` writes it beside its .safetensors, run it again")
+    return tables
+
+
 def check_quarantined(tables: Iterable[Path | str], max_share: float) -> None:
     """Refuse to go on when too many photos of the whole data set could not be used.
 

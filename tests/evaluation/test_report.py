@@ -180,11 +180,11 @@ def test_without_truth_the_page_still_stands_and_says_so(copied: World) -> None:
 
 
 def test_a_large_data_set_is_sampled_from_its_seed(copied: World) -> None:
-    copied.configure(report={"num_photos": 3})
+    copied.configure(inspect={"num_photos": 3})
     first = Page(report_of(copied).read_text(encoding="utf-8"))
     assert len(first.values("article", "data-photo")) == 3
     assert "3 of 16 photos: a random sample (seed 0)." in re.sub(r"\s+", " ", first.text)
-    copied.configure(report={"num_photos": 3, "seed": 5})
+    copied.configure(inspect={"num_photos": 3, "seed": 5})
     other = Page(report_of(copied).read_text(encoding="utf-8"))
     assert other.values("article", "data-photo") != first.values("article", "data-photo")
 

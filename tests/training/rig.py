@@ -136,7 +136,7 @@ def steep_stage(name: str, config: Config) -> Stage:
 
 
 def write_data(folder: Path, *, white_person: int | None = None, num_shards: int = 2) -> None:
-    """pairs.parquet and pack/*.safetensors of random pictures in `folder`."""
+    """pairs.parquet and pack/*.{safetensors,parquet} of random pictures in `folder`."""
     num = NUM_TRAIN + NUM_VAL
     rng = np.random.default_rng(5)
     height, width = SIZE_HW
@@ -165,6 +165,8 @@ def write_data(folder: Path, *, white_person: int | None = None, num_shards: int
             folder / "pack" / f"shard{shard}.safetensors",
             metadata={METADATA_KEY: json.dumps(header)},
         )
+        verdicts = pd.DataFrame({"id": header["ids"], "status": "ok", "stage": None, "reason": None}, dtype="str")
+        verdicts.to_parquet(folder / "pack" / f"shard{shard}.parquet")
     rows = [
         {
             "pair_id": f"p{i}__p{i}",

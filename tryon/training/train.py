@@ -33,7 +33,7 @@ from tryon.environments import environment_digest
 from tryon.errors import UserError
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage, num_params
-from tryon.packed import PackedPhotos
+from tryon.packed import PackedPhotos, check_quarantined, tables_beside
 from tryon.provenance import write_provenance
 from tryon.training.checkpoints import Checkpoints, RunLock
 from tryon.training.feed import CanvasPhotos, Pair, TrainFeed, data_digest, read_pairs
@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
     if args.stage not in config.stages:
         known = configuration.nearest(args.stage, sorted(config.stages))
         raise UserError(f"{args.config}: no stage {args.stage!r} in stages{known}")
+    check_quarantined(tables_beside(args.pack), config.max_quarantined)
     stage = make_stage(args.stage, config)
     accelerator = make_accelerator(stage)
     data = read_data(stage, args.pairs, PackedPhotos(args.pack))
