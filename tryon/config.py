@@ -158,8 +158,8 @@ class CutoutsConfig(Section):
     """Path or URL."""
     sha256: Sha256 = None
     """Of the checkpoint; needed for a URL."""
-    agnostic: Literal["limbs"] = "limbs"
-    """Rule that says which region of the person is repainted."""
+    agnostic: Literal["limbs", "viton_hd", "hr_viton", "ootd", "sam"] = "limbs"
+    """Rule that says which region of the person is repainted (docs/agnostic.md)."""
     min_agreement: Fraction = 0.5
     """A cut-out whose IoU with the annotation is lower is quarantined."""
     device: str = Machine("auto")

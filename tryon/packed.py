@@ -106,6 +106,21 @@ class PackedPhotos:
         """All photo ids, sorted."""
         return sorted(self._place)
 
+    def refuse_other_rule(self, agnostic: str) -> None:
+        """Stop before regions of one agnostic rule are taken for those of another.
+
+        Args:
+            agnostic: the setting `cutouts.agnostic`.
+
+        Raises:
+            UserError: the files hold regions of another rule.
+        """
+        if self.agnostic != agnostic:
+            raise UserError(
+                f"{self._paths[0]}: packed with regions of the rule {self.agnostic!r}, but cutouts.agnostic is "
+                f"{agnostic!r}; run the stages `cutouts` and `pack` again, or set cutouts.agnostic back"
+            )
+
     def role(self, id_: str) -> str:
         """``person`` or ``garment``."""
         self._find(id_)

@@ -140,6 +140,28 @@ def test_sampling_accepts_the_weights_and_refuses_them_under_other_settings(data
         read_trained(configuration.parse(values), ["base"], [args.weights], "limbs")
 
 
+def test_photos_packed_by_another_agnostic_rule_are_refused(tmp_path: Path) -> None:
+    rig.write_data(tmp_path, agnostic="hr_viton")
+    args = rig.arguments(tmp_path, tmp_path, num_steps=1)
+    with pytest.raises(UserError, match="regions of the rule 'hr_viton', but cutouts.agnostic is 'limbs'; run the"):
+        rig.train_here(args)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_remember_their_agnostic_rule_and_serve_no_other(tmp_path: Path) -> None:
+    rig.write_data(tmp_path, agnostic="hr_viton")
+    args = rig.arguments(tmp_path, tmp_path, num_steps=1)
+    args.config.write_text(json.dumps({**json.loads(args.config.read_text()), "cutouts": {"agnostic": "hr_viton"}}))
+    rig.train_here(args)
+    config = configuration.load(args.config)
+    assert read_json(args.summary)["agnostic"] == "hr_viton"
+    assert read_trained(config, ["base"], [args.weights], "hr_viton")
+    with pytest.raises(
+        UserError, match="trained for regions of rule 'hr_viton', but these photos are packed with 'sam'"
+    ):
+        read_trained(config, ["base"], [args.weights], "sam")
+
+
 def test_run_directories_follow_science_and_not_the_machine(data: Path, tmp_path: Path) -> None:
     def run_dirs() -> int:
         return len(list((tmp_path / "runs").iterdir()))

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> None:
     tables = tables_beside(args.packs)
     check_quarantined(tables, config.max_quarantined)
     packed = PackedPhotos(args.packs)
+    packed.refuse_other_rule(config.cutouts.agnostic)
     names = stages_of(config, args.system)
     trained = read_trained(config, names, args.weights, packed.agnostic)
 

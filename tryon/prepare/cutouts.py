@@ -27,7 +27,7 @@ from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
 from tryon.items import Done, Row, run_shard
 from tryon.ontology import CATEGORIES, CATEGORY_BIT, LABEL_INDEX, PERSON_BIT
-from tryon.prepare.agnostic import repaint_region
+from tryon.prepare.agnostic import repaint_region, with_cuts
 from tryon.prepare.prompts import PERSON, mask_logits, part_mask, prompts_for
 from tryon.weights import resolve, weights_digest
 
@@ -171,13 +171,9 @@ def _regions(
     """Bits of the region to repaint for every category (none in a garment photo), and what its rule missed."""
     if role != PERSON:
         return np.zeros_like(labels_HW), ()
-    # Cloth that the model finds beyond a rough annotation has to be repainted too.
-    seen_HW = labels_HW.copy()
-    for category in CATEGORIES:
-        if category in cuts:
-            free_HW = np.isin(labels_HW, [LABEL_INDEX["background"], LABEL_INDEX["person"]])
-            seen_HW[free_HW & (cuts[category].mask_HW > 0)] = LABEL_INDEX[category]
-    regions = {category: repaint_region(rule, seen_HW, keypoints_K3, category) for category in CATEGORIES}
+    masks = {part: cut.mask_HW for part, cut in cuts.items()}
+    seen_HW = with_cuts(labels_HW, masks)
+    regions = {category: repaint_region(rule, seen_HW, keypoints_K3, category, masks) for category in CATEGORIES}
     bits_HW = _bits({category: region.mask_HW for category, region in regions.items()}, labels_HW.shape)
     return bits_HW, tuple(dict.fromkeys(name for region in regions.values() for name in region.missing))
 
