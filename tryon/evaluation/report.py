@@ -26,6 +26,7 @@ from tryon.evaluation.evaluate import open_judge, read_indices
 from tryon.evaluation.judge import Judge
 from tryon.evaluation.metrics import METRICS
 from tryon.evaluation.pair_lists import Pair, listed_pairs
+from tryon.evaluation.report_review import review
 from tryon.ontology import LABELS, PALETTE
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -107,6 +108,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "pair_counts": facts.pair_counts(all_pairs),
         "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
         "quarantined": bad,
+        "review": review(results, manifest, data, config),
         "cards": pictures.gallery(results, manifest, bad_photos, data, config),
         "labels": [(name, "#" + "".join(f"{part:02x}" for part in PALETTE[i])) for i, name in enumerate(LABELS)][1:],
         "provenance": facts.provenance(results, config),
