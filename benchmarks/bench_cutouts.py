@@ -7,7 +7,7 @@ pass takes does not depend on them. Prints one JSON object as its last line, per
 
 * speedup: five prompts of a photo answered one by one, with an encoder pass for each (`SamPredictor.set_image` and one
   `predict`, nothing else), over the same five answered by `SamCutter.cut`, specks and scores included; the sum over
-  the photos, which take turns;
+  the photos, which take turns. speedup_cpu: the same in CPU seconds, which other work on the machine disturbs less;
 * overhead: everything in a run of the stage that is not the encoder (reading, prompts, decoder, scores, regions, PNG,
   the kept embedding, the table; not loading the model) over the encoder's time in that run;
 * rerun_share: a run after the agnostic rules or thresholds have changed, with kept embeddings, over the first run.
@@ -127,16 +127,16 @@ def measure(name: str, model: Sam, people: list[Example], data: Path, results: P
     """All numbers of one model."""
     with torch.no_grad():  # the first pass of a process is slower
         model.image_encoder(torch.zeros(1, 3, model.image_encoder.img_size, model.image_encoder.img_size))
-    slow_s = fast_s = 0.0
+    slow, fast = np.zeros(2), np.zeros(2)  # wall and CPU seconds
     cutter = SamCutter(model)
     for index, example in enumerate(people, start=1):
         rough = parts_of(example)
-        started = time.perf_counter()
+        started = clocks()
         one_by_one(model, example, rough)
-        between = time.perf_counter()
+        between = clocks()
         cutter.cut(example.image_HWC, rough, example.keypoints_K3)
-        slow_s, fast_s = slow_s + between - started, fast_s + time.perf_counter() - between
-        say(f"{name}: prompts of {index}/{len(people)} photos, {slow_s / fast_s:.2f} times faster so far")
+        slow, fast = slow + between - started, fast + clocks() - between
+        say(f"{name}: prompts of {index}/{len(people)} photos, {slow[0] / fast[0]:.2f} times faster so far")
     settings = {"model_type": name, "min_agreement": 0.0}  # random weights cut out anything
     first_s, encoder_s = run_stage(model, people, data, results, settings)
     again_s, none_s = run_stage(model, people, data, results, {**settings, "doubtful_agreement": 0.5})
@@ -145,12 +145,18 @@ def measure(name: str, model: Sam, people: list[Example], data: Path, results: P
     say(f"{name}: encoder {encoder_s / len(people):.2f} s per photo, everything else {100 * overhead:.1f} % of it")
     return {
         "num_photos": len(people),
-        "speedup": round(slow_s / fast_s, 3),
+        "speedup": round(float(slow[0] / fast[0]), 3),
+        "speedup_cpu": round(float(slow[1] / fast[1]), 3),
         "overhead": round(overhead, 4),
         "rerun_share": round(again_s / first_s, 4),
         "encoder_s_per_photo": round(encoder_s / len(people), 4),
         "rest_s_per_photo": round((first_s - encoder_s) / len(people), 4),
     }
+
+
+def clocks() -> np.ndarray:
+    """Wall and CPU seconds of this process."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def parts_of(example: Example) -> dict[str, np.ndarray]:
