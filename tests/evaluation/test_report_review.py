@@ -26,6 +26,7 @@ def scored(copied: World) -> World:
     for path in (copied.results / "cutouts").glob("*.parquet"):
         table = pd.read_parquet(path).astype({"backend": object, "doubts": object, "quality": object})
         table[["backend", "doubtful", "doubts", "quality"]] = ["tryon_small", False, "", json.dumps(SCORES)]
+        table["predicted_iou"] = 0.95
         table["agreement"] = [0.9 + 0.001 * (hash_of(id_) % 50) for id_ in table["id"]]
         for place, id_ in enumerate(ids(copied)[:3]):
             worst = [0.8, 0.6, 0.99][place]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from cutout_rig import WEIGHTS, Results
+from cutout_rig import ROOT, WEIGHTS, Results
 from segment_anything.modeling import ImageEncoderViT
 
+from tryon import files, images
 from tryon.config import CutoutsConfig
 from tryon.dataset.folder import scan
 from tryon.errors import UserError
@@ -122,11 +124,7 @@ def test_another_prompt_rule_runs_no_encoder(
 
 def test_the_key_depends_on_no_prompt_rule_or_decoder() -> None:
     assert not {"prompts", "cutter", "cutouts", "quality", "agnostic"} & {name.rpartition(".")[2] for name in CODE}
-    import ast
-
-    import tryon.prepare
-
-    folder = Path(next(iter(tryon.prepare.__path__)))
+    folder = ROOT / "tryon" / "prepare"
     for name in (name.rpartition(".")[2] for name in CODE if name.startswith("tryon.prepare")):
         tree = ast.parse((folder / f"{name}.py").read_text())
         ours = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -200,8 +198,6 @@ def test_bad_photos_leave_the_rest_of_their_batch_alone(
 
 
 def test_a_photo_without_a_garment_is_not_encoded(results: Results, examples: list[Example], passes: list[int]) -> None:
-    from tryon import files, images
-
     name = examples[0].id.replace("/", "-")
     bare_HW = (examples[0].labels_HW > 0).astype(np.uint8)
     files.write_bytes(results.root / f"{name}.labels.png", images.encode_labels(bare_HW))

@@ -95,10 +95,9 @@ def review(results: Results, manifest: pd.DataFrame, data: Path, config: Config)
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     """Photos that a model cut, doubtful ones first, each half from the worst agreement on."""
-    good = table[table["status"] == "ok"]
-    if good.empty:  # refused photos have no scores, so the table may lack the columns
-        return good.assign(doubtful=False)
-    made = good[good["backend"] != "annotations"].astype({"doubtful": bool})
+    if "predicted_iou" not in table:  # refused photos have no scores, so a table of these alone lacks the columns
+        return table.head(0).assign(doubtful=False)
+    made = table[(table["status"] == "ok") & table["predicted_iou"].notna()].astype({"doubtful": bool})
     return made.sort_values(["doubtful", "agreement", "id"], ascending=[False, True, True])
 
 
