@@ -162,6 +162,22 @@ class CutoutsConfig(Section):
     """Rule that says which region of the person is repainted (docs/agnostic.md)."""
     min_agreement: Fraction = 0.5
     """A cut-out whose IoU with the annotation is lower is quarantined."""
+    parts: list[Literal["arms", "hands", "head", "background"]] = []
+    """Body parts that are cut out too, each where its label is (parts.png, bits in tryon/ontology.py)."""
+    doubtful_agreement: Fraction = 0.85
+    """A cut-out whose IoU with the annotation is lower is marked for review."""
+    doubtful_predicted_iou: Fraction = 0.88
+    """Likewise for the IoU that the model itself expects."""
+    doubtful_stability: Fraction = 0.82
+    """Likewise for how little the mask depends on its threshold. The three defaults suit tryon_small; the edges of
+    Meta's models are steeper, and segment-anything itself asks for a stability of 0.95 of them."""
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    """Arithmetic of the image encoder; fp16 needs a GPU."""
+    batch_size: int = Machine(1, ge=1)
+    """Photos per encoder pass; more than 1 only helps a GPU."""
+    keep_embeddings: bool = Machine(True)
+    """Keep what the encoder made of each photo, so that changed rules and thresholds need no encoder: 2.1 MB of disk
+    per photo for Meta's models, 0.13 MB for tryon_small."""
     device: str = Machine("auto")
     """auto, cpu or cuda."""
 
@@ -413,6 +429,8 @@ class InspectConfig(Section):
 
     num_photos: Annotated[int, Field(ge=1)] = 48
     """Photos in the gallery of label maps and cut-outs; all, where there are fewer."""
+    num_review: Annotated[int, Field(ge=0)] = 24
+    """Cut-outs on the review sheet, doubtful ones first."""
     seed: int = 0
     """Seed of everything random in this section."""
 

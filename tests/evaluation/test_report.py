@@ -55,14 +55,6 @@ def page(page_file: Path) -> Page:
     return Page(page_file.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def copied(judged: World, tmp_path: Path) -> World:
-    """The judged world, to change."""
-    shutil.copytree(judged.results, tmp_path / "results")
-    shutil.copy(judged.config, tmp_path / "config.json")
-    return World(judged.data, tmp_path / "results", tmp_path / "config.json")
-
-
 def test_the_page_needs_nothing_from_anywhere(page_file: Path, page: Page) -> None:
     text = page_file.read_text(encoding="utf-8")
     assert not re.findall(r"https?://", text)

@@ -18,8 +18,9 @@ from tryon.fit.segmenter import FitSettings, fit, make_query, mask_loss, read_ex
 from tryon.fit.segmenter_data import Example, coarsen, list_photos, read_example, vary
 from tryon.ontology import KEYPOINT_NAMES, LABEL_INDEX
 from tryon.prepare import sam
-from tryon.prepare.cutouts import SamCutter, iou
+from tryon.prepare.cutter import SamCutter
 from tryon.prepare.prompts import NO_POINT, NUM_POINTS, part_mask
+from tryon.prepare.quality import iou
 
 TINY = sam.Architecture(
     image_px=64, patch_px=8, encoder_dim=32, encoder_depth=2, window=4, global_layers=(1,), prompt_dim=32

@@ -19,6 +19,7 @@ from tryon.config import Config, load
 from tryon.dataset.manifest import read_manifest
 from tryon.evaluation import page, report_gallery, report_variants
 from tryon.evaluation import report_facts as facts
+from tryon.evaluation.report_review import review
 from tryon.ontology import LABELS, PALETTE
 from tryon.packed import check_quarantined
 
@@ -60,6 +61,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "pair_counts": facts.pair_counts(pairs),
         "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
         "quarantined": bad,
+        "review": review(results, manifest, data, config),
         "cards": report_gallery.gallery(results, manifest, bad_photos, data, config),
         "variants": report_variants.variants(results, manifest, data, config),
         "labels": [(name, "#" + "".join(f"{part:02x}" for part in PALETTE[i])) for i, name in enumerate(LABELS)][1:],

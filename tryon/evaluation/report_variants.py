@@ -20,7 +20,7 @@ from tryon.evaluation import drawings
 from tryon.evaluation.drawings import Figure, figure
 from tryon.evaluation.report_facts import Results
 from tryon.geometry import Letterbox
-from tryon.ontology import CATEGORY_BIT, PERSON_BIT
+from tryon.ontology import CATEGORY_BIT, PART_BIT, PERSON_BIT
 from tryon.prepare.agnostic import RULES, repaint_region, with_cuts
 
 NUM_PEOPLE = 3
@@ -94,6 +94,8 @@ def read_person(file: Path, photo: str, tables: dict[str, pd.DataFrame], root: P
     garments_HW = images.read_mask_bits(root / record["garments.png"])
     cuts = {name: garments_HW & bit for name, bit in CATEGORY_BIT.items() if (garments_HW & bit).any()}
     cuts["person"] = images.read_mask_bits(root / record["person.png"]) & PERSON_BIT
+    parts_HW = images.read_mask_bits(root / record["parts.png"])
+    cuts |= {name: parts_HW & bit for name, bit in PART_BIT.items() if (parts_HW & bit).any()}
     return Person(
         image_HWC=images.read_rgb(file),
         labels_HW=images.read_labels(root / tables["masks"].loc[photo, "labels.png"]),
