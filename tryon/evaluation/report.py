@@ -20,6 +20,7 @@ from tryon.config import Config, load
 from tryon.dataset.manifest import read_manifest
 from tryon.errors import UserError
 from tryon.evaluation import report_facts as facts
+from tryon.evaluation import report_leaks
 from tryon.evaluation import report_pictures as pictures
 from tryon.evaluation import report_quality as quality
 from tryon.evaluation.evaluate import open_judge, read_indices
@@ -106,6 +107,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "photo_counts": facts.photo_counts(manifest, all_pairs),
         "pair_counts": facts.pair_counts(all_pairs),
         "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
+        "leaks": report_leaks.gather(root, manifest, data),
         "quarantined": bad,
         "cards": pictures.gallery(results, manifest, bad_photos, data, config),
         "labels": [(name, "#" + "".join(f"{part:02x}" for part in PALETTE[i])) for i, name in enumerate(LABELS)][1:],
