@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tryon.dataset.folder import PHOTO_SUFFIXES, ROLES, Listing, stem
+from tryon.dataset.folder import PHOTO_SUFFIXES, ROLES, Listing, split_name, stem
 from tryon.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -102,7 +102,7 @@ def read_pairs_txt(root: Path, listing: Listing) -> tuple[list[GivenPair], list[
     for id_, _ in listing.problems:
         role, _, name = id_.partition("/")
         if role in names:
-            names[role] |= {name, stem(name)}
+            names[role].update((name, stem(name)))
     pairs: list[GivenPair] = []
     mistakes: list[str] = []
     seen: dict[tuple[str, str], int] = {}
@@ -167,4 +167,5 @@ def _nearest(name: str, known: set[str]) -> str:
 
 def without_suffix(name: str) -> str:
     """A photo's name without the suffix of its format."""
-    return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in PHOTO_SUFFIXES else name
+    stem, suffix = split_name(name)
+    return stem if suffix.lower() in PHOTO_SUFFIXES else name
