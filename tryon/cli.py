@@ -37,6 +37,8 @@ STAGES = {
 COMMANDS = {
     **STAGES,
     "check": Command("tryon.check", "find mistakes in settings and data before anything runs"),
+    "status": Command("tryon.status", "how far a run is: done, quarantined, failed, left, rate, time left"),
+    "gc": Command("tryon.gc", "remove what no current result needs: items of former photos and settings"),
     "doctor": Command(
         "tryon.doctor", "check a machine or cluster before a run: python, GPU, disk, SLURM, locks, weights"
     ),

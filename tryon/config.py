@@ -117,6 +117,12 @@ class PairsConfig(Section):
     """Shares of identities per split."""
     num_shards: Annotated[int, Field(ge=1, le=10_000)] = 8
     """Buckets of photos; a shard is one job per stage."""
+    leaks: Literal["report", "refuse", "join"] = "report"
+    """One picture in two splits: list it in the report; stop; or put all photos of the picture into one split."""
+    leak_distance: Annotated[int, Field(ge=0, le=64)] = 16
+    """Bits of 256 in which the perceptual hashes of one picture may differ."""
+    max_pairs: int = Machine(1_000_000, ge=1)
+    """Refuse strategies that would make more pairs than this, before they are made."""
 
 
 class MasksConfig(Section):

@@ -306,3 +306,21 @@ def test_the_hero_is_the_best_pair(page: Page, judged: World) -> None:
     results = [attrs["alt"] for tag, attrs in page.tags if tag == "img" and str(attrs["alt"]).startswith("result of")]
     assert results[0] == f"result of {best}"
     assert np.isfinite(final["value"]).all()
+
+
+def test_no_leak_is_said_and_a_leak_is_shown_with_both_pictures(copied: World, page: Page) -> None:
+    assert "None: no photo of one split shows a picture of another" in page.text
+    manifest = pd.read_parquet(copied.results / "dataset" / "manifest.parquet")
+    one, other = manifest["id"][:2]
+    path = copied.results / "pairs" / "leaks.csv"
+    head = path.read_text().splitlines()[0]
+    path.write_text(f"{head}\nacross splits,{one},test,{other},train,alike,7,3\n")
+    shown = Page(report_of(copied).read_text(encoding="utf-8"))
+    assert shown.values("article", "data-leak") == [f"{one} · {other}"]
+    alts = shown.values("img", "alt")
+    assert one in alts
+    assert other in alts
+    assert "7 of 256 bits differ" in shown.text
+    assert "1 photo of a later split shows a picture that an earlier split holds too" in shown.text
+    path.unlink()
+    assert copied.tryon("report", "--data", copied.data, "--results", copied.results, "--out", path) == 2

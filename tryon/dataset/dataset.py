@@ -22,7 +22,7 @@ import pandas as pd
 
 from tryon import config, files, images
 from tryon.config import DatasetConfig
-from tryon.dataset import fingerprint, folder, formats, lists, manifest
+from tryon.dataset import duplicates, fingerprint, folder, formats, lists, manifest
 from tryon.dataset.annotation import check_role, check_size
 from tryon.dataset.folder import PhotoFiles
 from tryon.dataset.formats.interface import Reader
@@ -36,7 +36,7 @@ STAGE = "dataset"
 QUARANTINE_COLUMNS = ("id", "stage", "reason")
 PROGRESS_S = 10.0
 
-Verdict = dict[str, Any]  # {"width", "height", "categories"} of a usable photo, or {"reason"}
+Verdict = dict[str, Any]  # {"width", "height", "categories", "pixels", "phash"} of a usable photo, or {"reason"}
 
 
 def build(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -88,14 +88,15 @@ def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
     try:
         if photo.annotation is None:
             raise BadItem(f"no annotation annotations/{photo.id}.json; annotate the photo, or take it away")
-        height, width = images.read_rgb(root / photo.file).shape[:2]
+        image_HWC = images.read_rgb(root / photo.file)
+        height, width = image_HWC.shape[:2]
         annotation = reader.annotate(root, photo.annotation, photo.role)
         check_size(annotation, (height, width))
         check_role(annotation, photo.role, needs_person=reader.annotates_person)
     except BadItem as problem:
         return {"reason": str(problem)}
     categories = [category for category in CATEGORIES if category in annotation.categories]
-    return {"width": width, "height": height, "categories": ",".join(categories)}
+    return {"width": width, "height": height, "categories": ",".join(categories), **duplicates.fingerprints(image_HWC)}
 
 
 def _verdicts(
@@ -197,6 +198,8 @@ def _row(
         "garment": fact.garment,
         "categories": verdict["categories"],
         manifest.SPLIT: fact.split,
+        "pixels": verdict["pixels"],
+        "phash": verdict["phash"],
     }
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from tryon import files
 from tryon.config import Config, load
 from tryon.dataset.manifest import read_manifest
-from tryon.evaluation import page, report_gallery, report_variants
+from tryon.evaluation import page, report_gallery, report_leaks, report_variants
 from tryon.evaluation import report_facts as facts
 from tryon.evaluation.report_review import review
 from tryon.ontology import LABELS, PALETTE
@@ -60,6 +60,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "photo_counts": facts.photo_counts(manifest, pairs),
         "pair_counts": facts.pair_counts(pairs),
         "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
+        "leaks": report_leaks.gather(root, manifest, data),
         "quarantined": bad,
         "review": review(results, manifest, data, config),
         "cards": report_gallery.gallery(results, manifest, bad_photos, data, config),
