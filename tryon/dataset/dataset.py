@@ -76,7 +76,8 @@ def build(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> tuple[pd
         elif fact is None:
             bad.append((photo.id, f"photos.csv has no line for it; add '{photo.file},IDENTITY,GARMENT'"))
         else:
-            rows.append(_row(photo, verdict, fact, sha256, annotated[photo.id]))
+            keypoints_sha256 = photo.keypoints and reader.annotation_sha256(root, photo.keypoints, sha256)
+            rows.append(_row(photo, verdict, fact, sha256[photo.file], annotated[photo.id], keypoints_sha256))
     quarantine = pd.DataFrame(
         [(id_, STAGE, reason) for id_, reason in sorted(bad)], columns=list(QUARANTINE_COLUMNS), dtype=object
     )
@@ -180,20 +181,25 @@ def _without_photo(listing: folder.Listing, facts: dict[str, lists.PhotoFacts] |
 
 
 def _row(
-    photo: PhotoFiles, verdict: Verdict, fact: lists.PhotoFacts, sha256: dict[str, str], annotation_sha256: str
+    photo: PhotoFiles,
+    verdict: Verdict,
+    fact: lists.PhotoFacts,
+    sha256: str,
+    annotation_sha256: str,
+    keypoints_sha256: str | None,
 ) -> dict[str, object]:
     assert photo.annotation is not None  # verify() refuses a photo without one
     return {
         "id": photo.id,
         "role": photo.role,
         "file": photo.file,
-        "sha256": sha256[photo.file],
+        "sha256": sha256,
         "width": verdict["width"],
         "height": verdict["height"],
         "annotation": photo.annotation,
         "annotation_sha256": annotation_sha256,
         "keypoints": photo.keypoints,
-        "keypoints_sha256": None if photo.keypoints is None else sha256[photo.keypoints],
+        "keypoints_sha256": keypoints_sha256,
         "identity": fact.identity,
         "garment": fact.garment,
         "categories": verdict["categories"],

@@ -45,7 +45,7 @@ def read_given(path: Path, size_hw: tuple[int, int]) -> np.ndarray:
         raise BadItem(f"{path.name}: not an mmpose prediction, which is a list of persons; {FIX}")
     person = max(value, key=_box_score)
     keypoints_K3 = _points(person, path.name)
-    _check_inside(keypoints_K3, size_hw, path.name)
+    check_inside(keypoints_K3, size_hw, path.name)
     return keypoints_K3
 
 
@@ -73,8 +73,17 @@ def _points(person: dict[str, Any], name: str) -> np.ndarray:
     return np.concatenate([points_K2, scores_K[:, None]], axis=1)[:count]
 
 
-def _check_inside(keypoints_K3: np.ndarray, size_hw: tuple[int, int], name: str) -> None:
-    """Refuse points that lie more than a tenth of the photo outside: they belong to another picture or size."""
+def check_inside(keypoints_K3: np.ndarray, size_hw: tuple[int, int], name: str) -> None:
+    """Refuse visible points that lie more than a tenth of the photo outside.
+
+    Args:
+        keypoints_K3: COCO-17: x and y in photo pixels, score (0: not visible).
+        size_hw: height and width of the photo in pixels.
+        name: where they come from, for the message.
+
+    Raises:
+        BadItem: they belong to another picture or to another size of it.
+    """
     height, width = size_hw
     share_K2 = keypoints_K3[:, :2] / (width, height)
     outside_K = (keypoints_K3[:, 2] > 0) & ((share_K2 < -0.1) | (share_K2 > 1.1)).any(axis=1)
