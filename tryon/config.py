@@ -76,6 +76,9 @@ AnnotatedLabel = Literal["person", "up", "down", "dress", "hair", "face", "left_
 class DatasetConfig(Section):
     """How the data folder is read."""
 
+    follow_links: bool = False
+    """Whether photos may be links out of the data folder; such photos are quarantined otherwise."""
+
     format: Literal["isat"] = "isat"
     """Annotation format of `annotations/`, or the layout of a known dataset."""
     labels: dict[str, AnnotatedLabel] = {}
@@ -141,6 +144,11 @@ class KeypointsConfig(Section):
     """Of the checkpoint; needed for a URL."""
     min_score: Fraction = 0.3
     """A keypoint below this score counts as not visible."""
+    min_visible: Annotated[int, Field(ge=0, le=17)] = 3
+    """A person photo with fewer visible keypoints is quarantined: two points tell neither the place nor the turn of a
+    body, and a model finds as many in a photo of nobody."""
+    doubtful_score: Fraction = 0.5
+    """A photo whose visible keypoints score less on average is marked as doubtful, and the report names it."""
     batch_size: int = Machine(16, ge=1)
     """Pictures per network call."""
     device: str = Machine("auto")

@@ -73,7 +73,7 @@ def list_photos(data: Path, splits: Iterable[str] | None) -> list[folder.PhotoFi
     Raises:
         UserError: the folder has no such photos.
     """
-    photos = [photo for photo in folder.scan(data).photos if photo.annotation]
+    photos = [photo for photo in folder.scan(data, follow_links=True).photos if photo.annotation]
     if splits is not None:
         facts = read_photos_csv(data)
         if facts is None:
