@@ -165,6 +165,8 @@ def write_data(folder: Path, *, white_person: int | None = None, num_shards: int
             folder / "pack" / f"shard{shard}.safetensors",
             metadata={METADATA_KEY: json.dumps(header)},
         )
+        verdicts = pd.DataFrame({"id": header["ids"], "status": "ok", "stage": None, "reason": None})
+        verdicts.to_parquet(folder / "pack" / f"shard{shard}.parquet")
     rows = [
         {
             "pair_id": f"p{i}__p{i}",

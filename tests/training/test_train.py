@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,6 +199,21 @@ def test_mistakes_are_answered_in_a_sentence(data: Path, tmp_path: Path) -> None
     args = rig.arguments(data, tmp_path, batch_size=3, accumulation=4)
     with pytest.raises(UserError, match=r"batch_size 3 cannot be shared"):
         rig.train_here(args)
+
+
+def test_too_much_quarantine_stops_before_the_first_step_with_every_reason(data: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    args = rig.arguments(data, tmp_path)
+    args.pack = [Path(shutil.copy(path, tmp_path)) for path in args.pack]
+    for pack in args.pack:
+        table = pd.read_parquet(data / "pack" / pack.with_suffix(".parquet").name).astype(object)
+        table.iloc[-3:, 1:] = ["quarantined", "keypoints", "nobody found"]
+        table.to_parquet(pack.with_suffix(".parquet"))
+    with pytest.raises(UserError, match=r"6 of \d+ photos cannot be used") as refused:
+        rig.train_here(args)
+    assert str(refused.value).count(": keypoints: nobody found") == 6
+    assert not args.run_dir.exists()
 
 
 def test_no_usable_pair_is_an_error_that_counts_them(data: Path, tmp_path: Path) -> None:

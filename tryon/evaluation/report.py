@@ -22,6 +22,7 @@ from tryon.errors import UserError
 from tryon.evaluation import report_facts as facts
 from tryon.evaluation import report_pictures as pictures
 from tryon.evaluation import report_quality as quality
+from tryon.evaluation import report_repairs as repairs
 from tryon.evaluation.evaluate import open_judge, read_indices
 from tryon.evaluation.judge import Judge
 from tryon.evaluation.metrics import METRICS
@@ -107,6 +108,8 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "pair_counts": facts.pair_counts(all_pairs),
         "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
         "quarantined": bad,
+        "mended": repairs.mended(results),
+        "doubtful": repairs.doubtful(results),
         "cards": pictures.gallery(results, manifest, bad_photos, data, config),
         "labels": [(name, "#" + "".join(f"{part:02x}" for part in PALETTE[i])) for i, name in enumerate(LABELS)][1:],
         "provenance": facts.provenance(results, config),

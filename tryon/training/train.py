@@ -33,7 +33,7 @@ from tryon.environments import environment_digest
 from tryon.errors import UserError
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage, num_params
-from tryon.packed import PackedPhotos
+from tryon.packed import PackedPhotos, check_quarantined
 from tryon.provenance import write_provenance
 from tryon.training.checkpoints import Checkpoints, RunLock
 from tryon.training.feed import CanvasPhotos, Pair, TrainFeed, data_digest, read_pairs
@@ -80,6 +80,7 @@ def run(args: argparse.Namespace) -> None:
         known = configuration.nearest(args.stage, sorted(config.stages))
         raise UserError(f"{args.config}: no stage {args.stage!r} in stages{known}")
     stage = make_stage(args.stage, config)
+    check_quarantined([path.with_suffix(".parquet") for path in args.pack], config.max_quarantined)
     accelerator = make_accelerator(stage)
     data = read_data(stage, args.pairs, PackedPhotos(args.pack))
     identity = {

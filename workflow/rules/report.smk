@@ -6,6 +6,7 @@ rule report:
             "<results>/dataset/quarantine.csv",
             "<results>/pairs/quarantine.csv",
         ],
+        repairs="<results>/dataset/repairs.csv",
         pairs="<results>/pairs/pairs.parquet",
         tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
         summaries=expand("<results>/train/{stage}/summary.json", stage=wiring.cfg.used_stages),
