@@ -78,6 +78,8 @@ class DatasetConfig(Section):
 
     format: Literal["isat", "labelme", "coco", "deepfashion2"] = "isat"
     """Annotation format of `annotations/`, or the layout of a known dataset."""
+    follow_links: bool = False
+    """Whether photos may be links out of the data folder; such photos are quarantined otherwise."""
     labels: dict[str, AnnotatedLabel] = {}
     """Label names of the annotations that are called otherwise here, for example {上衣: up, trousers: down}."""
     line_width_px: Annotated[int, Field(ge=1)] = 10
@@ -149,6 +151,11 @@ class KeypointsConfig(Section):
     """Of the checkpoint; needed for a URL."""
     min_score: Fraction = 0.3
     """A keypoint below this score counts as not visible."""
+    min_visible: Annotated[int, Field(ge=0, le=17)] = 3
+    """A person photo with fewer visible keypoints is quarantined: two points tell neither the place nor the turn of a
+    body, and a model finds as many in a photo of nobody."""
+    doubtful_score: Fraction = 0.5
+    """A photo whose visible keypoints score less on average is marked as doubtful, and the report names it."""
     batch_size: int = Machine(16, ge=1)
     """Pictures per network call."""
     device: str = Machine("auto")

@@ -169,7 +169,7 @@ def test_a_label_map_per_photo_and_a_reason_for_the_rest(tmp_path: Path, run: Ca
         stream.write("person/typo,,\nperson/cut,,\n")
     add_photo(root, "person/typo", [*person_objects(), polygon("hiar", (1, 1, 3, 3), 9.0)])
     add_photo(root, "person/cut", [*person_objects(), polygon(HOLE, (0, 0, 23, 31), 9.0, 0)])
-    add_photo(root, "garment/away", [polygon("up", (100, 100, 120, 120), 1.0)])
+    add_photo(root, "garment/away", [*garment_objects(), polygon(HOLE, (0, 0, 23, 31), 2.0, 0)])
     table = run(root)
     assert list(table.index) == [
         "garment/away",

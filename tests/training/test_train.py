@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,6 +223,21 @@ def test_mistakes_are_answered_in_a_sentence(data: Path, tmp_path: Path) -> None
         rig.train_here(args)
 
 
+def test_too_much_quarantine_stops_before_the_first_step_with_every_reason(data: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    args = rig.arguments(data, tmp_path)
+    args.pack = [Path(shutil.copy(path, tmp_path)) for path in args.pack]
+    for pack in args.pack:
+        table = pd.read_parquet(data / "pack" / pack.with_suffix(".parquet").name).astype(object)
+        table.iloc[-3:, 1:] = ["quarantined", "keypoints", "nobody found"]
+        table.to_parquet(pack.with_suffix(".parquet"))
+    with pytest.raises(UserError, match=r"6 of \d+ photos cannot be used") as refused:
+        rig.train_here(args)
+    assert str(refused.value).count(": keypoints: nobody found") == 6
+    assert not args.run_dir.exists()
+
+
 def test_no_usable_pair_is_an_error_that_counts_them(data: Path, tmp_path: Path) -> None:
     import pandas as pd
 
@@ -264,21 +280,3 @@ def test_weights_files_have_one_form(tmp_path: Path) -> None:
     with safe_open(tmp_path / "0.safetensors", framework="pt") as file:
         assert file.metadata() == metadata
     assert all(torch.equal(load_file(tmp_path / "0.safetensors")[name], tensors[name]) for name in tensors)
-
-
-def test_too_much_quarantine_stops_before_anything_is_trained(tmp_path: Path) -> None:
-    """Each stage's shard jobs go on past a bad photo; the share is judged here, over the whole data set."""
-    import pandas as pd
-
-    rig.write_data(tmp_path)
-    table = tmp_path / "pack" / "shard0.parquet"
-    verdicts = pd.read_parquet(table)
-    verdicts.loc[:1, ["status", "stage", "reason"]] = ["quarantined", "masks", "planted reason"]
-    verdicts.to_parquet(table)
-    args = rig.arguments(tmp_path, tmp_path / "results")
-    values = json.loads(args.config.read_text())
-    args.config.write_text(json.dumps({**values, "max_quarantined": 0.0}))
-    with pytest.raises(UserError, match=r"2 of \d+ photos cannot be used") as refused:
-        rig.train_here(args)
-    assert str(refused.value).count("masks: planted reason") == 2
-    assert not (tmp_path / "results" / "run").exists()

@@ -71,9 +71,8 @@ def file_digests(root: Path | str, cache_path: Path | str, watched: Sequence[str
     settled = {name: f"{stamp} {digests[name]}" for name, stamp in stamps.items() if name not in racy}
     if settled != remembered:
         # one line of compact JSON: with 100 000 photos this file is read before every run
-        files.write_text(
-            cache_path, json.dumps({"root": _key(root), "files": settled}, ensure_ascii=False, separators=(",", ":"))
-        )
+        # and in ASCII, as a name on disk need not be text in any encoding
+        files.write_text(cache_path, json.dumps({"root": _key(root), "files": settled}, separators=(",", ":")))
     return digests
 
 

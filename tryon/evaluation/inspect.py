@@ -17,7 +17,7 @@ import pandas as pd
 from tryon import files
 from tryon.config import Config, load
 from tryon.dataset.manifest import read_manifest
-from tryon.evaluation import page, report_gallery, report_leaks, report_variants
+from tryon.evaluation import page, report_gallery, report_leaks, report_repairs, report_variants
 from tryon.evaluation import report_facts as facts
 from tryon.evaluation.report_review import review
 from tryon.ontology import LABELS, PALETTE
@@ -62,6 +62,8 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
         "leaks": report_leaks.gather(root, manifest, data),
         "quarantined": bad,
+        "mended": report_repairs.mended(results),
+        "doubtful": report_repairs.doubtful(results),
         "review": review(results, manifest, data, config),
         "cards": report_gallery.gallery(results, manifest, bad_photos, data, config),
         "variants": report_variants.variants(results, manifest, data, config),

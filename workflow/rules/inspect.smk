@@ -7,6 +7,7 @@ rule inspect:
             "<results>/pairs/quarantine.csv",
         ],
         pairs="<results>/pairs/pairs.parquet",
+        repairs="<results>/dataset/repairs.csv",
         leaks="<results>/pairs/leaks.csv",
         packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
         tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),

@@ -6,6 +6,7 @@ rule report:
             "<results>/dataset/quarantine.csv",
             "<results>/pairs/quarantine.csv",
         ],
+        repairs="<results>/dataset/repairs.csv",
         pairs="<results>/pairs/pairs.parquet",
         leaks="<results>/pairs/leaks.csv",
         tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
