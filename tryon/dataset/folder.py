@@ -20,6 +20,8 @@ from pathlib import Path
 from tryon.errors import UserError
 
 ROLES = ("person", "garment")
+PICTURE = "picture"
+"""Role of a picture that is neither, for the plain diffusion trainer: nothing is annotated in it."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 TRUTH = "truth"
 
@@ -152,3 +154,13 @@ def _scan_partners(
         else:
             problems.append((file, f"its photo {role}/{name} is missing; restore the photo or delete this file"))
     return found
+
+
+def photos_in(root: Path, folder: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Photos of any folder by name, and (file, reason) of what in it cannot be one; paths as in `PhotoFiles`."""
+    return _scan_photos(root, folder)
+
+
+def files_in(root: Path, folder: str) -> list[str]:
+    """Names of the files of any folder, sorted, without hidden ones; none where there is no such folder."""
+    return [entry.name for entry in _entries(root / folder) if entry.is_file()]

@@ -43,6 +43,8 @@ class GivenPair:
     garment: str
     line: int
     file: str = PAIRS_FILE
+    is_paired: bool = False
+    """Its list is meant to hold garments that are worn; only pairs.train_strategy `given` reads it."""
 
 
 def read_photos_csv(root: Path) -> dict[str, PhotoFacts] | None:

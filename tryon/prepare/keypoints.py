@@ -24,13 +24,14 @@ import pandas as pd
 from tryon import config, files, images, weights
 from tryon.config import DatasetConfig, KeypointsConfig
 from tryon.dataset import formats
+from tryon.dataset.folder import PICTURE
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
 from tryon.items import Done, Row, run_shard
-from tryon.ontology import CATEGORIES, LABEL_INDEX
+from tryon.ontology import CATEGORIES, KEYPOINT_NAMES, LABEL_INDEX
 from tryon.prepare.masks import LABELS_FILE
 from tryon.prepare.outline import joints_of_outline
 
@@ -67,14 +68,17 @@ def box_of_labels(labels_HW: np.ndarray, role: str) -> Box:
     return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
 
 
-def encode(keypoints_K3: np.ndarray, box_xyxy: Box, *, min_score: float, source: str) -> Done:
+def encode(
+    keypoints_K3: np.ndarray, box_xyxy: Box, *, min_score: float, source: str, num_people: int | None = None
+) -> Done:
     """The stage's file and facts for one photo.
 
     Args:
         keypoints_K3: x and y in photo pixels, score.
         box_xyxy: the box in photo pixels.
         min_score: points that score less count as not visible: their score in the file is 0.
-        source: "mmpose" or "given".
+        source: "mmpose", "given" or "none".
+        num_people: people among whom this one was chosen, where that is known.
 
     Returns:
         keypoints.json: `keypoints` 17 x [x, y], `scores` (0: not visible), `raw_scores`, `bbox_xyxy`. Coordinates are
@@ -91,7 +95,10 @@ def encode(keypoints_K3: np.ndarray, box_xyxy: Box, *, min_score: float, source:
     num_visible = int(visible_K.sum())
     mean_score = round(float(scores_K[visible_K].mean()), 4) if num_visible else 0.0
     content = json.dumps(value, sort_keys=True).encode()
-    return Done({KEYPOINTS_FILE: content}, {"num_visible": num_visible, "mean_score": mean_score, "source": source})
+    return Done(
+        {KEYPOINTS_FILE: content},
+        {"num_visible": num_visible, "mean_score": mean_score, "source": source, "num_people": num_people},
+    )
 
 
 class Keypoints:
@@ -120,6 +127,9 @@ class Keypoints:
         found: list[tuple[np.ndarray, Box]] = []
         for photo in photos:
             try:
+                if self._has_none(photo):
+                    outcomes.append(self._none(photo))
+                    continue
                 box_xyxy = box_of_labels(images.read_labels(self.results / photo.labels_path), photo.role)
                 if self._is_given(photo):
                     outcomes.append(self._read(photo, box_xyxy))
@@ -134,16 +144,26 @@ class Keypoints:
     def _is_given(self, photo: Row) -> bool:
         return self.cfg.source == "given" or (self.cfg.source == "given_else_mmpose" and photo.keypoints is not None)
 
+    def _has_none(self, photo: Row) -> bool:
+        """Whether nobody may look for keypoints: in a mere picture, or where the layout marks none in such photos."""
+        marks_none = photo.role not in self.reader.keypoint_roles
+        return photo.role == PICTURE or (self.cfg.source == "given" and marks_none)
+
+    def _none(self, photo: Row) -> Done:
+        whole = (0.0, 0.0, photo.width - 1.0, photo.height - 1.0)
+        return encode(np.zeros((len(KEYPOINT_NAMES), 3)), whole, min_score=self.cfg.min_score, source="none")
+
     def _read(self, photo: Row, box_xyxy: Box) -> Done:
         if photo.keypoints is None:
             raise BadItem(
-                f"{photo.id}: no file keypoints/{photo.id}.json, which keypoints.source: given asks for; add it or set "
-                "given_else_mmpose"
+                f"{photo.id}: no file keypoints/{photo.id}.json, or where else its layout keeps keypoints, which "
+                "keypoints.source: given asks for; add it or set given_else_mmpose"
             )
         keypoints_K3 = self.reader.keypoints(self.data, photo.keypoints, (photo.height, photo.width))
         if photo.role == "garment" and self.cfg.given_garments == "outline":
             keypoints_K3 = joints_of_outline(keypoints_K3, photo.categories.split(",")[0])
-        return encode(keypoints_K3, box_xyxy, min_score=self.cfg.min_score, source="given")
+        num_people = self.reader.num_people(self.data, photo.keypoints)
+        return encode(keypoints_K3, box_xyxy, min_score=self.cfg.min_score, source="given", num_people=num_people)
 
     def _predict(self, found: list[tuple[np.ndarray, Box]]) -> list[Done]:
         if not found:

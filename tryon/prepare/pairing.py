@@ -311,6 +311,8 @@ class PairMaker:
                 reason = f"{' and '.join(unusable)} was quarantined by the stage dataset; mend the photo"
             else:
                 worn = self._photos[f"garment/{pair.garment}"].garment == self._photos[f"person/{pair.person}"].garment
+                if worn and pair.is_paired:
+                    continue  # not asked for
                 reason = (
                     f"{pair.person} wears {pair.garment} in its photo, so this is no unpaired row; delete it, give the "
                     "person another garment, or set pairs.train_strategy: given to learn from it"

@@ -169,8 +169,8 @@ def _fixed(photos: list[Photo], groups: Groups) -> dict[Node, str]:
             for by_split in conflicts
         ]
         raise UserError(
-            "photos.csv, or the folder's layout, puts photos into different splits that one person, one worn garment or "
-            "(pairs.leaks: join) one picture connects; give the photos of each line one split\n" + "\n".join(lines)
+            "photos.csv, or the folder's layout, puts photos into different splits that one person, one worn garment "
+            "or (pairs.leaks: join) one picture connects; give the photos of each line one split\n" + "\n".join(lines)
         )
     return {root: next(iter(by_split)) for root, by_split in named.items()}
 
