@@ -12,6 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from tryon import config, images
@@ -25,6 +26,7 @@ from tryon.dataset.annotation import (
     check_role,
     check_size,
 )
+from tryon.dataset.folder import PICTURE
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import read_shard
 from tryon.dataset.mending import draw, mend
@@ -86,6 +88,8 @@ def check_drawn(counts_L: np.ndarray, annotation: Annotated, role: str) -> None:
     Raises:
         BadItem: every pixel was cut away, covered or lies outside the photo.
     """
+    if role == PICTURE:
+        return
     # parts may cover the `person` polygon whole, so a person photo needs any label; a garment photo needs a garment
     wanted = LABELS[1:] if role == "person" else CATEGORIES
     if not any(counts_L[LABEL_INDEX[label]] for label in wanted):
