@@ -24,7 +24,7 @@ CORE = ["errors", "files", "digests", "config", "environments", "ontology", "ima
 LAYERS = {
     **dict.fromkeys([*CORE, "provenance", "shims", "leash", "slurm", "slurm_watch"], 0),
     **dict.fromkeys(["studio", "dataset", "prepare", "diffusion", "methods", "packed"], 1),
-    **dict.fromkeys(["training", "evaluation", "fit", "check", "doctor"], 2),
+    **dict.fromkeys(["training", "evaluation", "export", "fit", "check", "doctor"], 2),
     **dict.fromkeys(["cli", "workflow", "launch"], 3),
 }
 
