@@ -39,7 +39,7 @@ NOT_CODE = frozenset(
 def digest(value: Any) -> str:  # noqa: ANN401 (JSON is any)
     """Digest of a JSON-able value, independent of key order."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:NUM_HEX]
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:NUM_HEX]
 
 
 def science(value: Any) -> Any:  # noqa: ANN401 (JSON is any)

@@ -11,3 +11,7 @@ class TryAgain(Exception):
 
 class BadItem(Exception):
     """One photo or pair that cannot be used; the message becomes the reason in the quarantine table."""
+
+    def __init__(self, reason: str) -> None:
+        # a reason quotes names from files, and JSON may hold half a surrogate pair, which no table can store
+        super().__init__(reason.encode("utf-8", "backslashreplace").decode("utf-8"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from pathlib import Path
 
 import pytest
-from handmade import add_photo, garment_objects, make_folder, person_objects
+from handmade import READER, add_photo, garment_objects, make_folder, person_objects
 
 from tryon.dataset import folder
+from tryon.dataset.fingerprint import folder_digest
 from tryon.errors import UserError
 
 
@@ -61,6 +63,62 @@ def test_what_is_no_photo_or_belongs_to_none_is_reported(tmp_path: Path) -> None
     ]
     assert "person/anna.jpg and person/anna.png have one name" in problems["person/anna"]
     assert "photo person/gone is missing" in problems["annotations/person/gone.json"]
+
+
+def test_a_link_may_not_lead_out_of_the_folder_unless_that_is_asked_for(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", {"anna": None}, ["g"])
+    outside = add_photo(tmp_path / "elsewhere", "person/x", None)
+    for name, target in {"out": outside, "in": root / "person/anna.jpg", "dangling": tmp_path / "gone.jpg"}.items():
+        (root / f"person/{name}.jpg").symlink_to(target)
+        (root / f"annotations/person/{name}.json").write_text("{}")
+    (root / "person/circle.jpg").symlink_to(root / "person/circle.jpg")
+    (root / "annotations/garment/g.json").rename(tmp_path / "g.json")
+    (root / "annotations/garment/g.json").symlink_to(tmp_path / "g.json")
+    listing = folder.scan(root)
+    problems = dict(listing.problems)
+    assert [photo.id for photo in listing.photos] == ["person/anna", "person/in"]
+    assert problems["person/out"].startswith("person/out.jpg: a link out of the data folder; copy")
+    assert problems["garment/g"].startswith("annotations/garment/g.json: a link out of the data folder")
+    assert "leads nowhere" in problems["person/dangling"]
+    assert "leads nowhere" in problems["person/circle"]
+    assert len(problems) == 4
+    asked = folder.scan(root, follow_links=True)
+    assert [photo.id for photo in asked.photos] == ["garment/g", "person/anna", "person/in", "person/out"]
+    (root / "person").rename(tmp_path / "moved")
+    (root / "person").symlink_to(tmp_path / "moved")
+    with pytest.raises(UserError, match=r"person: a link to .*moved.*dataset.follow_links"):
+        folder.scan(root)
+
+
+def test_a_name_that_two_files_share_or_that_is_too_long_is_reported(tmp_path: Path) -> None:
+    make_folder(tmp_path, {"anna": None, "Anna": None}, ["g"])
+    for form in ("NFC", "NFD"):
+        add_photo(tmp_path, "person/" + unicodedata.normalize(form, "été"), person_objects())
+    for name in ("x" * 101, "王" * 34):
+        add_photo(tmp_path, f"person/{name}", person_objects())
+    add_photo(tmp_path, "person/zoë", person_objects())
+    (tmp_path / "annotations/person" / (unicodedata.normalize("NFD", "zoë") + ".json")).write_text("{}")
+    (tmp_path / "annotations/garment/g.json").unlink()
+    (tmp_path / "annotations/garment/g.json").mkdir()
+    listing = folder.scan(tmp_path)
+    # two names that differ only in case are two names
+    assert [photo.id for photo in listing.photos] == ["person/Anna", "person/anna"]
+    problems = dict(listing.problems)
+    assert len(problems) == 5
+    assert "have one name" in problems["person/été"]
+    assert "have one name" in problems["person/zoë"]
+    assert "its name is 101 bytes long, at most 100" in problems["person/" + "x" * 101]
+    assert "its name is 102 bytes long, at most 100" in problems["person/" + "王" * 34]
+    assert problems["garment/g"] == "annotations/garment/g.json: not a file"
+
+
+def test_a_name_that_is_no_text_is_reported_and_does_not_stop_the_rest(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", {"anna": None}, ["g"])
+    for place in (b"person/nam\xe9.jpg", b"annotations/person/nam\xe9.json"):
+        (Path(os.fsdecode(os.path.join(os.fsencode(root), place)))).write_bytes(b"x")
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched)
+    problems = dict(folder.scan(root).problems)
+    assert sorted(problems) == [r"annotations/person/nam\udce9.json", r"person/nam\udce9.jpg"]
 
 
 @pytest.mark.parametrize("missing", ["person", "garment", "annotations"])

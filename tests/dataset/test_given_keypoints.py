@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tryon.dataset.given_keypoints import read_given
+from tryon.dataset.given_keypoints import read_given, read_near
 from tryon.errors import BadItem
 
 SIZE_HW = (200, 100)
@@ -36,6 +36,22 @@ def test_both_forms_that_mmpose_writes_are_read(tmp_path: Path, wrap: Any) -> No
 def test_the_person_with_the_best_box_is_taken(tmp_path: Path) -> None:
     people = [person(bbox_score=0.2, keypoint_scores=[0.5] * 17), person(bbox_score=0.9), person(bbox_score=0.1)]
     assert read_given(write(tmp_path, people), SIZE_HW)[1, 2] == 1 / 20
+
+
+def at(x: float, y: float, side: float) -> dict[str, Any]:
+    """Somebody whose points fill a square."""
+    points = [[x + side * (index % 2), y + side * (index // 9)] for index in range(17)]
+    return person(keypoints=points, keypoint_scores=[0.9] * 17)
+
+
+def test_the_person_who_stands_in_the_box_is_taken_else_the_largest(tmp_path: Path) -> None:
+    path = write(tmp_path, [at(0, 0, 30), at(60, 100, 30), at(10, 150, 40)])
+    near, repairs = read_near(path, SIZE_HW, (55.0, 95.0, 95.0, 140.0))
+    assert near[0, :2].tolist() == [60, 100]
+    assert repairs[0].startswith("several people: of 3 in anna.json the one who overlaps the annotation most (IoU 0.5")
+    largest, repairs = read_near(path, SIZE_HW, (90.0, 10.0, 99.0, 20.0))
+    assert largest[0, :2].tolist() == [10, 150]
+    assert repairs == ("several people: of 3 in anna.json the one who is the largest",)
 
 
 def test_whole_body_points_start_with_the_17(tmp_path: Path) -> None:

@@ -164,12 +164,40 @@ def test_what_cannot_be_used_is_quarantined_beside_the_rest(bench: Bench) -> Non
     assert "keypoints/person/nothing.json" in table.loc["nothing", "reason"]
 
 
+def test_nobody_found_is_quarantined_and_low_scores_are_flagged(bench: Bench) -> None:
+    bench.add("sure", given=given(score=0.9))
+    bench.add("dim", given=given(score=0.4))
+    bench.add("nobody", given=given(score=0.2))
+    table = bench.run(source="given")
+    assert table["doubtful"].to_dict() == {"sure": False, "dim": True, "nobody": None}
+    assert table.loc["nobody", "reason"].startswith("nobody found: 0 of 17 keypoints score 0.3 or more")
+
+
+def test_of_several_people_the_annotated_one_is_taken_and_it_is_recorded(bench: Bench) -> None:
+    def somebody(x: float) -> dict[str, object]:
+        points = [[x + 2 * (index % 3), 10.0 + 2 * index] for index in range(17)]
+        return {"keypoints": points, "keypoint_scores": [0.9] * 17, "bbox_score": 1.0 - x / 100}
+
+    bench.add("group", given=[somebody(0.0), somebody(20.0), somebody(44.0)])  # annotated in x 10 to 39
+    bench.add("alone", given=[somebody(20.0)])
+    table = bench.run(source="given")
+    assert bench.keypoints(table, "group")["keypoints"][0] == [20.0, 10.0]
+    assert table.loc["group", "repairs"].startswith("several people: of 3 in group.json the one who overlaps")
+    assert table.loc["alone", "repairs"] == ""
+
+
+def test_a_model_that_finds_nobody_quarantines_the_photo(bench: Bench) -> None:
+    bench.add("noise")
+    table = bench.run(min_score=0.99)
+    assert table.loc["noise", "reason"].startswith("nobody found: ")
+
+
 def test_the_model_fills_in_where_nothing_is_given(bench: Bench) -> None:
     bench.add("anna", given=given())
     bench.add("ben")
     bench.add("cut")
     (bench.data / "person" / "cut.png").write_bytes(b"\x89PNG cut off")
-    table = bench.run(source="given_else_mmpose")
+    table = bench.run(source="given_else_mmpose", min_visible=0)  # photos of noise
     assert table.loc["anna", "source"] == "given"
     assert table.loc["ben", "source"] == "mmpose"
     assert table.loc["cut", "reason"].startswith("cut.png: ")
@@ -178,7 +206,7 @@ def test_the_model_fills_in_where_nothing_is_given(bench: Bench) -> None:
 
 def test_a_finished_photo_is_reused_and_a_setting_makes_it_anew(bench: Bench) -> None:
     bench.add("anna", given=given())
-    first, again, other = (bench.run(source="given", min_score=level) for level in (0.3, 0.3, 0.9))
+    first, again, other = (bench.run(source="given", min_score=level, min_visible=0) for level in (0.3, 0.3, 0.9))
     pd.testing.assert_frame_equal(first, again)
     assert first.loc["anna", "key"] != other.loc["anna", "key"]
     assert other.loc["anna", "num_visible"] == 0

@@ -169,7 +169,7 @@ def test_a_label_map_per_photo_and_a_reason_for_the_rest(tmp_path: Path, run: Ca
         stream.write("person/typo,,\nperson/cut,,\n")
     add_photo(root, "person/typo", [*person_objects(), polygon("hiar", (1, 1, 3, 3), 9.0)])
     add_photo(root, "person/cut", [*person_objects(), polygon(HOLE, (0, 0, 23, 31), 9.0, 0)])
-    add_photo(root, "garment/away", [polygon("up", (100, 100, 120, 120), 1.0)])
+    add_photo(root, "garment/away", [*garment_objects(), polygon(HOLE, (0, 0, 23, 31), 2.0, 0)])
     table = run(root)
     assert list(table.index) == [
         "garment/away",
@@ -260,6 +260,15 @@ def test_the_real_photos_agree_with_their_coco_annotation(photos: Path) -> None:
 def test_garment_photos_need_their_garment() -> None:
     labels_HW = drawn(*garment_objects())
     parsed = Annotation("g.json", 24, 32, (Polygon("up", 1, 1.0, ((1.0, 1.0),)),))
-    masks.check_drawn(labels_HW, parsed, "garment")
+    masks.check_drawn(masks.count_labels(labels_HW), parsed, "garment")
+    persons = masks.count_labels(np.where(labels_HW > 0, LABELS.index("person"), 0).astype(np.uint8))
     with pytest.raises(BadItem, match=r"g\.json: its shapes leave no pixel of a garment"):
-        masks.check_drawn(np.where(labels_HW > 0, LABELS.index("person"), 0), parsed, "garment")
+        masks.check_drawn(persons, parsed, "garment")
+
+
+def test_labels_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels_HW = np.random.default_rng(0).integers(0, len(LABELS), (37, 53), np.uint8)
+    expected = np.bincount(labels_HW.ravel(), minlength=len(LABELS)).tolist()
+    assert masks.count_labels(labels_HW).tolist() == expected
+    monkeypatch.setattr(masks, "FLOAT32_COUNTS", 10)
+    assert masks.count_labels(labels_HW).tolist() == expected

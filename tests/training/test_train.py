@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,6 +141,28 @@ def test_sampling_accepts_the_weights_and_refuses_them_under_other_settings(data
         read_trained(configuration.parse(values), ["base"], [args.weights], "limbs")
 
 
+def test_photos_packed_by_another_agnostic_rule_are_refused(tmp_path: Path) -> None:
+    rig.write_data(tmp_path, agnostic="hr_viton")
+    args = rig.arguments(tmp_path, tmp_path, num_steps=1)
+    with pytest.raises(UserError, match="regions of the rule 'hr_viton', but cutouts.agnostic is 'limbs'; run the"):
+        rig.train_here(args)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_remember_their_agnostic_rule_and_serve_no_other(tmp_path: Path) -> None:
+    rig.write_data(tmp_path, agnostic="hr_viton")
+    args = rig.arguments(tmp_path, tmp_path, num_steps=1)
+    args.config.write_text(json.dumps({**json.loads(args.config.read_text()), "cutouts": {"agnostic": "hr_viton"}}))
+    rig.train_here(args)
+    config = configuration.load(args.config)
+    assert read_json(args.summary)["agnostic"] == "hr_viton"
+    assert read_trained(config, ["base"], [args.weights], "hr_viton")
+    with pytest.raises(
+        UserError, match="trained for regions of rule 'hr_viton', but these photos are packed with 'sam'"
+    ):
+        read_trained(config, ["base"], [args.weights], "sam")
+
+
 def test_run_directories_follow_science_and_not_the_machine(data: Path, tmp_path: Path) -> None:
     def run_dirs() -> int:
         return len(list((tmp_path / "runs").iterdir()))
@@ -198,6 +221,21 @@ def test_mistakes_are_answered_in_a_sentence(data: Path, tmp_path: Path) -> None
     args = rig.arguments(data, tmp_path, batch_size=3, accumulation=4)
     with pytest.raises(UserError, match=r"batch_size 3 cannot be shared"):
         rig.train_here(args)
+
+
+def test_too_much_quarantine_stops_before_the_first_step_with_every_reason(data: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    args = rig.arguments(data, tmp_path)
+    args.pack = [Path(shutil.copy(path, tmp_path)) for path in args.pack]
+    for pack in args.pack:
+        table = pd.read_parquet(data / "pack" / pack.with_suffix(".parquet").name).astype(object)
+        table.iloc[-3:, 1:] = ["quarantined", "keypoints", "nobody found"]
+        table.to_parquet(pack.with_suffix(".parquet"))
+    with pytest.raises(UserError, match=r"6 of \d+ photos cannot be used") as refused:
+        rig.train_here(args)
+    assert str(refused.value).count(": keypoints: nobody found") == 6
+    assert not args.run_dir.exists()
 
 
 def test_no_usable_pair_is_an_error_that_counts_them(data: Path, tmp_path: Path) -> None:

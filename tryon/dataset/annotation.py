@@ -145,9 +145,12 @@ def check_size(annotation: Annotated, size_hw: tuple[int, int]) -> None:
         BadItem: naming both sizes.
     """
     if (annotation.height, annotation.width) != size_hw:
+        swapped = (annotation.width, annotation.height) == size_hw
+        hint = "; the sides are swapped, as by a tool that ignores the EXIF rotation of a photo" if swapped else ""
         raise BadItem(
             f"{Path(annotation.file).name}: annotated on a picture of {annotation.width}x{annotation.height}, but the "
-            f"photo is {size_hw[1]}x{size_hw[0]} (width x height); put back the annotated photo or annotate this one"
+            f"photo is {size_hw[1]}x{size_hw[0]} (width x height); put back the annotated photo or annotate this "
+            f"one{hint}"
         )
 
 
@@ -163,7 +166,7 @@ def check_role(annotation: Annotated, role: str, *, needs_person: bool = True) -
         BadItem: naming what is annotated instead.
     """
     name = Path(annotation.file).name
-    shown = ", ".join(annotation.categories) or "nothing"
+    shown = ", ".join([", ".join(annotation.categories) or "nothing", *annotation.repairs])
     if role == "person" and needs_person and "person" not in annotation.categories:
         raise BadItem(f"{name}: no person is annotated (found {shown}); draw `person` around the body")
     if (role == "garment" or not needs_person) and not set(annotation.categories) & set(CATEGORIES):

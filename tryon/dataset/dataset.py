@@ -1,8 +1,8 @@
 """Stage `dataset`: a folder of photos and annotations → one manifest row per usable photo.
 
 Every photo is decoded whole (a truncated JPEG has a good header) and its annotation parsed; what cannot be used
-goes to the quarantine table with its reason. Verdicts are remembered by content, so that one new photo among many
-costs one decoding.
+goes to the quarantine table with its reason, and what could be mended without a guess is listed in repairs.csv.
+Verdicts are remembered by content, so that one new photo among many costs one decoding.
 
     tryon dataset --config F --data DIR --out dataset/manifest.parquet --quarantine dataset/quarantine.csv
 """
@@ -16,16 +16,17 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from tryon import config, files, images
 from tryon.config import DatasetConfig
-from tryon.dataset import fingerprint, folder, formats, lists, manifest
+from tryon.dataset import duplicates, fingerprint, folder, formats, lists, manifest
 from tryon.dataset.annotation import check_role, check_size
 from tryon.dataset.folder import PhotoFiles
 from tryon.dataset.formats.interface import Reader
+from tryon.dataset.mending import mend
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
@@ -34,12 +35,33 @@ from tryon.provenance import write_provenance
 
 STAGE = "dataset"
 QUARANTINE_COLUMNS = ("id", "stage", "reason")
+REPAIRS_FILE = "repairs.csv"
+REPAIR_COLUMNS = ("id", "stage", "repair")
 PROGRESS_S = 10.0
 
-Verdict = dict[str, Any]  # {"width", "height", "categories"} of a usable photo, or {"reason"}
+Verdict = dict[
+    str, Any
+]  # {"width", "height", "categories", "repairs", "pixels", "phash"} of a usable photo, or {"reason"}
+
+
+class Survey(NamedTuple):
+    """What a data folder holds, as tables sorted by id."""
+
+    photos: pd.DataFrame
+    """The manifest: columns of tryon/dataset/manifest.py."""
+    quarantine: pd.DataFrame
+    """id, stage, reason"""
+    repairs: pd.DataFrame
+    """id, stage, repair: what was mended in photos that are used, as "kind: detail"."""
 
 
 def build(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The manifest and the quarantine table of `survey`."""
+    surveyed = survey(root, cache, cfg, jobs=jobs)
+    return surveyed.photos, surveyed.quarantine
+
+
+def survey(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> Survey:
     """Read a data folder.
 
     Args:
@@ -47,10 +69,6 @@ def build(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> tuple[pd
         cache: folder that remembers file digests and verdicts between runs.
         cfg: settings of this stage.
         jobs: photos decoded at a time.
-
-    Returns:
-        The manifest (columns of tryon/dataset/manifest.py) and the quarantine table (id, stage, reason), both
-        sorted by id.
 
     Raises:
         UserError: the folder has another layout, or a list in it cannot be read.
@@ -68,6 +86,7 @@ def build(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> tuple[pd
     # a garment whose photo is quarantined is still the one that is worn
     garments = {id_.partition("/")[2] for id_ in _ids(listing) if id_.startswith("garment/")}
     rows: list[dict[str, object]] = []
+    repairs: list[tuple[str, str, str]] = []
     bad = [*listing.problems, *_without_photo(listing, facts)]
     for photo, verdict in zip(listing.photos, verdicts, strict=True):
         fact = _facts_of(photo, facts, garments)
@@ -78,10 +97,12 @@ def build(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> tuple[pd
         else:
             keypoints_sha256 = photo.keypoints and reader.annotation_sha256(root, photo.keypoints, sha256)
             rows.append(_row(photo, verdict, fact, sha256[photo.file], annotated[photo.id], keypoints_sha256))
+            repairs += [(photo.id, STAGE, repair) for repair in verdict["repairs"]]
     quarantine = pd.DataFrame(
         [(id_, STAGE, reason) for id_, reason in sorted(bad)], columns=list(QUARANTINE_COLUMNS), dtype=object
     )
-    return manifest.frame(rows), quarantine
+    repaired = pd.DataFrame(sorted(repairs), columns=list(REPAIR_COLUMNS), dtype=object)
+    return Survey(manifest.frame(rows), quarantine, repaired)
 
 
 def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
@@ -89,14 +110,23 @@ def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
     try:
         if photo.annotation is None:
             raise BadItem(f"no annotation annotations/{photo.id}.json; annotate the photo, or take it away")
-        height, width = images.read_rgb(root / photo.file).shape[:2]
+        decoded = images.decode(root / photo.file)
+        height, width = decoded.image_HWC.shape[:2]
         annotation = reader.annotate(root, photo.annotation, photo.role)
         check_size(annotation, (height, width))
+        annotation = mend(annotation, photo.role)
         check_role(annotation, photo.role, needs_person=reader.annotates_person)
     except BadItem as problem:
         return {"reason": str(problem)}
     categories = [category for category in CATEGORIES if category in annotation.categories]
-    return {"width": width, "height": height, "categories": ",".join(categories)}
+    repairs = [*decoded.repairs, *annotation.repairs]
+    return {
+        "width": width,
+        "height": height,
+        "categories": ",".join(categories),
+        "repairs": repairs,
+        **duplicates.fingerprints(decoded.image_HWC),
+    }
 
 
 def _verdicts(
@@ -203,6 +233,8 @@ def _row(
         "garment": fact.garment,
         "categories": verdict["categories"],
         manifest.SPLIT: fact.split,
+        "pixels": verdict["pixels"],
+        "phash": verdict["phash"],
     }
 
 
@@ -225,7 +257,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's options."""
     parser.add_argument("--config", required=True, help="configuration file (YAML or JSON)")
     parser.add_argument("--data", type=Path, required=True, help="data folder")
-    parser.add_argument("--out", type=Path, required=True, help="manifest to write: dataset/manifest.parquet")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="manifest to write: dataset/manifest.parquet; repairs.csv goes beside it",
+    )
     parser.add_argument("--quarantine", type=Path, required=True, help="table to write: dataset/quarantine.csv")
     parser.add_argument("--jobs", type=int, default=1, help="photos decoded at a time")
 
@@ -235,11 +272,13 @@ def run(args: argparse.Namespace) -> None:
     started = time.monotonic()
     settings = config.load(args.config)
     cache = args.out.parent.parent / "cache"
-    photos, quarantine = build(args.data, cache, settings.dataset, jobs=args.jobs)
+    photos, quarantine, repairs = survey(args.data, cache, settings.dataset, jobs=args.jobs)
     files.write_csv(args.quarantine, quarantine)
+    files.write_csv(args.out.with_name(REPAIRS_FILE), repairs)
     check_share(photos, quarantine, settings.max_quarantined)
     manifest.write_manifest(args.out, photos)
-    print(f"{STAGE}: {len(photos)} photos, {len(quarantine)} quarantined", file=sys.stderr)
+    num_repaired = repairs["id"].nunique()
+    print(f"{STAGE}: {len(photos)} photos ({num_repaired} mended), {len(quarantine)} quarantined", file=sys.stderr)
     write_provenance(
         args.out,
         stage=STAGE,

@@ -22,6 +22,9 @@ from tryon.errors import UserError
 ROLES = ("person", "garment")
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 TRUTH = "truth"
+MAX_NAME_BYTES = 100
+"""Of a photo's name in UTF-8, without suffix: a pair's pictures are files named by two of them, and 255 is the limit
+of a file name."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +61,42 @@ class Listing:
 
 def stem(file_name: str) -> str:
     """A file's name without suffix, in one Unicode form (macOS stores é as two code points)."""
-    return unicodedata.normalize("NFC", Path(file_name).stem)
+    name = split_name(file_name)[0]
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def scan(root: Path) -> Listing:
+def split_name(file_name: str) -> tuple[str, str]:
+    """Name and suffix, as `pathlib` divides them, which takes ten times as long: a folder may hold 300 000 files."""
+    name, suffix = os.path.splitext(file_name)
+    return (name, suffix) if suffix != "." else (file_name, "")
+
+
+def scan(root: Path, *, follow_links: bool = False) -> Listing:
     """List the photos of a data folder and the files that belong to them.
+
+    Args:
+        root: the data folder.
+        follow_links: whether a file may be a link that leads out of it.
 
     Raises:
         UserError: the folder, or one of `person/` and `garment/`, is missing or holds no photo.
     """
     check_layout(root)
+    if not follow_links:
+        _check_folder_links(root)
+    base = None if follow_links else root.resolve()
     photos: list[PhotoFiles] = []
     problems: list[tuple[str, str]] = []
     for role in ROLES:
-        found, bad = _scan_photos(root, role)
-        annotations = _scan_partners(root, "annotations", role, found, problems)
-        keypoints = _scan_partners(root, "keypoints", role, found, problems)
-        problems += bad
+        found, bad = _scan_photos(root, role, base)
+        known = {name: f"{role}/{name}" for name in found}
+        annotations = _scan_partners(root, "annotations", role, known, base, bad)
+        keypoints = _scan_partners(root, "keypoints", role, known, base, bad)
+        problems += bad.items()
         photos += [
             PhotoFiles(f"{role}/{name}", role, file, annotations.get(name), keypoints.get(name))
             for name, file in found.items()
-            if f"{role}/{name}" not in dict(bad)
+            if f"{role}/{name}" not in bad
         ]
     return Listing(tuple(sorted(photos, key=lambda photo: photo.id)), tuple(sorted(problems)))
 
@@ -98,7 +116,7 @@ def check_layout(root: Path) -> None:
                 "annotations/{person,garment}/NAME.json (docs/data.md)"
             )
     for role in ROLES:
-        if not any(Path(entry.name).suffix.lower() in PHOTO_SUFFIXES for entry in _entries(root / role)):
+        if not any(split_name(entry.name)[1].lower() in PHOTO_SUFFIXES for entry in _entries(root / role)):
             raise UserError(f"{root / role}: no photos in it; put {role} photos there ({', '.join(PHOTO_SUFFIXES)})")
 
 
@@ -111,36 +129,88 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     yield from (entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() != "thumbs.db")
 
 
-def _scan_photos(root: Path, role: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Photos of a role by name, and what cannot be one."""
+def _check_folder_links(root: Path) -> None:
+    """Refuse a data folder whose own folders are links that lead out of it: every photo would be a stranger's."""
+    base = root.resolve()
+    for name in (*ROLES, *(f"{kind}/{role}" for kind in ("annotations", "keypoints") for role in ROLES)):
+        if not (root / name).resolve().is_relative_to(base):
+            raise UserError(
+                f"{root / name}: a link to {(root / name).resolve()}, out of the data folder; if that is meant, set "
+                "dataset.follow_links: true"
+            )
+
+
+def _not_a_file(entry: os.DirEntry[str], base: Path | None) -> str | None:
+    """Why an entry cannot be read as a file of the data folder.
+
+    Args:
+        entry: of one of its folders.
+        base: the data folder without links, out of which no link may lead; None where any link will do.
+    """
+    if entry.is_symlink():
+        try:
+            target = Path(entry.path).resolve(strict=True)
+        except (OSError, RuntimeError):  # RuntimeError: a circle of links
+            return "a link that leads nowhere; restore the file that it names, or delete it"
+        if base is not None and not target.is_relative_to(base):
+            return "a link out of the data folder; copy the file here, or set dataset.follow_links: true"
+    return None if entry.is_file() else "not a file"
+
+
+def _scan_photos(root: Path, role: str, base: Path | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Photos of a role by name, and reasons by id or file name of what cannot be one."""
     found: dict[str, str] = {}
     problems: dict[str, str] = {}
     for entry in _entries(root / role):
         name, file = stem(entry.name), f"{role}/{entry.name}"
-        if any(not character.isprintable() for character in entry.name):
+        if not entry.name.isprintable():
             problems[repr(file)[1:-1]] = "its name holds a tab, a newline or another control character; rename it"
+        elif entry.is_symlink() and (why := _not_a_file(entry, base)):
+            problems[f"{role}/{name}"] = f"{file}: {why}"
+            found.setdefault(name, file)  # its annotation has its photo
         elif not entry.is_file():
             problems[file] = f"not a file; photos lie directly in {role}/, so move them there"
-        elif Path(entry.name).suffix.lower() not in PHOTO_SUFFIXES:
+        elif split_name(entry.name)[1].lower() not in PHOTO_SUFFIXES:
             problems[file] = f"not a photo by its name; expected {', '.join(PHOTO_SUFFIXES)}, so convert or move it"
+        elif (num_bytes := len(name.encode("utf-8"))) > MAX_NAME_BYTES:
+            problems[f"{role}/{name}"] = (
+                f"its name is {num_bytes} bytes long, at most {MAX_NAME_BYTES} can be used; rename it and its files"
+            )
+            found[name] = file
         elif name in found:
             problems[f"{role}/{name}"] = f"{found[name]} and {file} have one name; rename one of them"
         else:
             found[name] = file
-    return found, sorted(problems.items())
+    return found, problems
 
 
 def _scan_partners(
-    root: Path, kind: str, role: str, photos: dict[str, str], problems: list[tuple[str, str]]
+    root: Path, kind: str, role: str, photos: dict[str, str], base: Path | None, problems: dict[str, str]
 ) -> dict[str, str]:
-    """Annotation or keypoint files by photo name; one without a photo is a problem, not a skip."""
+    """Annotation or keypoint files by photo name; one without a photo is a problem, not a skip.
+
+    Args:
+        root: the data folder.
+        kind: "annotations" or "keypoints".
+        role: "person" or "garment".
+        photos: photo ids by name.
+        base: as in `_not_a_file`.
+        problems: reasons by id or file name, added to.
+    """
     found: dict[str, str] = {}
     for entry in _entries(root / kind / role):
         name, file = stem(entry.name), f"{kind}/{role}/{entry.name}"
-        if Path(entry.name).suffix.lower() != ".json":
+        if split_name(entry.name)[1].lower() != ".json":
             continue  # ISAT keeps isat.yaml and pictures beside its annotations
-        if name in photos:
-            found[name] = file
+        if not file.isprintable():
+            file = repr(file)[1:-1]
+            problems[file] = "its name holds a tab, a newline or another control character; rename it"
+        elif name not in photos:
+            problems.setdefault(file, f"its photo {role}/{name} is missing; restore the photo or delete this file")
+        elif why := _not_a_file(entry, base):
+            problems[photos[name]] = f"{file}: {why}"
+        elif name in found:
+            problems[photos[name]] = f"{found[name]} and {file} have one name; rename one of them"
         else:
-            problems.append((file, f"its photo {role}/{name} is missing; restore the photo or delete this file"))
+            found[name] = file
     return found

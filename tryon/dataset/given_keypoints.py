@@ -16,6 +16,7 @@ from tryon import files
 from tryon.errors import BadItem
 from tryon.ontology import KEYPOINT_NAMES
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 NUM_WHOLE_BODY = 133  # COCO-WholeBody: its first 17 are COCO's
 FIX = "write it with mmpose's inferencer, or remove it"
 
@@ -33,6 +34,42 @@ def read_given(path: Path, size_hw: tuple[int, int]) -> np.ndarray:
     Raises:
         BadItem: missing, not such a file, or points far outside the photo; names the file, the cause and the fix.
     """
+    person = max(_people(path), key=_box_score)
+    keypoints_K3 = _points(person, path.name)
+    check_inside(keypoints_K3, size_hw, path.name)
+    return keypoints_K3
+
+
+def read_near(path: Path, size_hw: tuple[int, int], box_xyxy: Box) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Keypoints of the person who stands where the annotation is.
+
+    Args:
+        path: the JSON file.
+        size_hw: height and width of the photo in pixels.
+        box_xyxy: left, top, right, bottom of what is annotated, in pixels.
+
+    Returns:
+        float64 [17, 3] as `read_given`, of the person whose visible points' box has the largest IoU with `box_xyxy`,
+        and where nobody stands there, of the largest; and a repair "kind: detail" where there was a
+        choice.
+
+    Raises:
+        BadItem: as `read_given`.
+    """
+    people = [_points(person, path.name) for person in _people(path)]
+    boxes = [_box_of_points(keypoints_K3) for keypoints_K3 in people]
+    overlaps = [_iou(box, box_xyxy) for box in boxes]
+    is_there = max(overlaps) > 0
+    ranks = overlaps if is_there else [_area(box) for box in boxes]
+    chosen = ranks.index(max(ranks))
+    check_inside(people[chosen], size_hw, path.name)
+    if len(people) == 1:
+        return people[0], ()
+    why = f"overlaps the annotation most (IoU {overlaps[chosen]:.2f})" if is_there else "is the largest"
+    return people[chosen], (f"several people: of {len(people)} in {path.name} the one who {why}",)
+
+
+def _people(path: Path) -> list[dict[str, Any]]:
     try:
         value = files.read_json(path)
     except FileNotFoundError:
@@ -43,10 +80,25 @@ def read_given(path: Path, size_hw: tuple[int, int]) -> np.ndarray:
         value = value.get("instance_info")
     if not isinstance(value, list) or not value or not all(isinstance(person, dict) for person in value):
         raise BadItem(f"{path.name}: not an mmpose prediction, which is a list of persons; {FIX}")
-    person = max(value, key=_box_score)
-    keypoints_K3 = _points(person, path.name)
-    check_inside(keypoints_K3, size_hw, path.name)
-    return keypoints_K3
+    return value
+
+
+def _box_of_points(keypoints_K3: np.ndarray) -> Box:
+    """The box of the visible points; of none an empty one."""
+    points_K2 = keypoints_K3[keypoints_K3[:, 2] > 0, :2]
+    if not len(points_K2):
+        return 0.0, 0.0, 0.0, 0.0
+    (left, top), (right, bottom) = points_K2.min(axis=0), points_K2.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _area(box: Box) -> float:
+    return max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0)
+
+
+def _iou(a: Box, b: Box) -> float:
+    both = _area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
+    return both / max(_area(a) + _area(b) - both, 1e-9)
 
 
 def _box_score(person: dict[str, Any]) -> float:

@@ -45,8 +45,9 @@ from tryon.fit.segmenter_data import (
 )
 from tryon.geometry import Letterbox
 from tryon.prepare import sam as models
-from tryon.prepare.cutouts import SamCutter, iou
+from tryon.prepare.cutter import SamCutter
 from tryon.prepare.prompts import NO_POINT, PERSON, mask_logits, part_mask, prompts_for
+from tryon.prepare.quality import iou
 
 CACHE_PX = 512  # longer side of photos in memory: twice what the model sees, for enlarged views
 PROMPTS_PER_PHOTO = 2

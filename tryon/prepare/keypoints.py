@@ -1,7 +1,9 @@
 """Stage `keypoints`: a photo and its label map → 17 COCO keypoints with scores, by an mmpose top-down model.
 
 The box that the model is given comes from the label map: the person in a person photo, the garment in a garment
-photo (whose keypoints are the places where the wearer's joints would be; see `resources/pose/README.md`).
+photo (whose keypoints are the places where the wearer's joints would be; see `resources/pose/README.md`). So of several
+people in a photo the annotated one is found; a file of given keypoints may hold several, and the one who overlaps the
+annotation is taken.
 
     tryon keypoints --config F --shard pairs/shards/KEY.tsv --masks masks/KEY.parquet --data DIR --results R
         --out keypoints/KEY.parquet
@@ -29,13 +31,13 @@ from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
-from tryon.items import Done, Row, run_shard
+from tryon.items import Done, Row, Scalar, run_shard
 from tryon.ontology import CATEGORIES, LABEL_INDEX
 from tryon.prepare.masks import LABELS_FILE
 from tryon.prepare.outline import joints_of_outline
 
 if TYPE_CHECKING:
-    from tryon.prepare.pose_model import PoseModel
+    from tryon.prepare.pose_model import Pose, PoseModel
 
 STAGE = "keypoints"
 KEYPOINTS_FILE = "keypoints.json"
@@ -67,20 +69,34 @@ def box_of_labels(labels_HW: np.ndarray, role: str) -> Box:
     return float(columns[0]), float(rows[0]), float(columns[-1]), float(rows[-1])
 
 
-def encode(keypoints_K3: np.ndarray, box_xyxy: Box, *, min_score: float, source: str) -> Done:
+def encode(
+    keypoints_K3: np.ndarray,
+    box_xyxy: Box,
+    *,
+    role: str,
+    cfg: KeypointsConfig,
+    source: str,
+    repairs: tuple[str, ...] = (),
+) -> Done:
     """The stage's file and facts for one photo.
 
     Args:
         keypoints_K3: x and y in photo pixels, score.
         box_xyxy: the box in photo pixels.
-        min_score: points that score less count as not visible: their score in the file is 0.
+        role: "person" or "garment".
+        cfg: settings of the stage; points that score less than `min_score` count as not visible: their score in the
+            file is 0.
         source: "mmpose" or "given".
+        repairs: what was chosen or mended, as "kind: detail".
 
     Returns:
         keypoints.json: `keypoints` 17 x [x, y], `scores` (0: not visible), `raw_scores`, `bbox_xyxy`. Coordinates are
         rounded to 0.01 px and scores to 0.0001, beyond which two machines differ.
+
+    Raises:
+        BadItem: too few points of a person are visible.
     """
-    visible_K = keypoints_K3[:, 2] >= max(min_score, 1e-4)
+    visible_K = keypoints_K3[:, 2] >= max(cfg.min_score, 1e-4)
     scores_K = keypoints_K3[:, 2].round(4)
     value = {
         "keypoints": keypoints_K3[:, :2].round(2).tolist(),
@@ -89,9 +105,22 @@ def encode(keypoints_K3: np.ndarray, box_xyxy: Box, *, min_score: float, source:
         "bbox_xyxy": [round(side, 2) for side in box_xyxy],
     }
     num_visible = int(visible_K.sum())
+    # the joints of a garment photo are guesses at where a wearer's would be; most published models know none there
+    if role == "person" and num_visible < cfg.min_visible:
+        raise BadItem(
+            f"nobody found: {num_visible} of {len(scores_K)} keypoints score {cfg.min_score} or more, expected at "
+            f"least {cfg.min_visible} (keypoints.min_visible); take another photo, or give keypoints"
+        )
     mean_score = round(float(scores_K[visible_K].mean()), 4) if num_visible else 0.0
     content = json.dumps(value, sort_keys=True).encode()
-    return Done({KEYPOINTS_FILE: content}, {"num_visible": num_visible, "mean_score": mean_score, "source": source})
+    facts: dict[str, Scalar] = {
+        "num_visible": num_visible,
+        "mean_score": mean_score,
+        "source": source,
+        "doubtful": mean_score < cfg.doubtful_score,
+        "repairs": "\n".join(repairs),
+    }
+    return Done({KEYPOINTS_FILE: content}, facts)
 
 
 class Keypoints:
@@ -117,14 +146,14 @@ class Keypoints:
     def process(self, photos: list[Row]) -> list[Done | BadItem]:
         """Results for rows of the shard joined with `labels_path`, in order; one model call for the batch."""
         outcomes: list[Done | BadItem | None] = []
-        found: list[tuple[np.ndarray, Box]] = []
+        found: list[tuple[np.ndarray, Box, str]] = []
         for photo in photos:
             try:
                 box_xyxy = box_of_labels(images.read_labels(self.results / photo.labels_path), photo.role)
                 if self._is_given(photo):
                     outcomes.append(self._read(photo, box_xyxy))
                 else:
-                    found.append((images.read_rgb(self.data / photo.file), box_xyxy))
+                    found.append((images.read_rgb(self.data / photo.file), box_xyxy, photo.role))
                     outcomes.append(None)
             except BadItem as problem:
                 outcomes.append(problem)
@@ -140,24 +169,24 @@ class Keypoints:
                 f"{photo.id}: no file keypoints/{photo.id}.json, which keypoints.source: given asks for; add it or set "
                 "given_else_mmpose"
             )
-        keypoints_K3 = self.reader.keypoints(self.data, photo.keypoints, (photo.height, photo.width))
+        size_hw = (photo.height, photo.width)
+        keypoints_K3, repairs = self.reader.keypoints_near(self.data, photo.keypoints, size_hw, box_xyxy)
         if photo.role == "garment" and self.cfg.given_garments == "outline":
             keypoints_K3 = joints_of_outline(keypoints_K3, photo.categories.split(",")[0])
-        return encode(keypoints_K3, box_xyxy, min_score=self.cfg.min_score, source="given")
+        return encode(keypoints_K3, box_xyxy, role=photo.role, cfg=self.cfg, source="given", repairs=repairs)
 
-    def _predict(self, found: list[tuple[np.ndarray, Box]]) -> list[Done]:
+    def _predict(self, found: list[tuple[np.ndarray, Box, str]]) -> list[Done | BadItem]:
         if not found:
             return []
-        poses = self.model().predict([image_HWC for image_HWC, _ in found], [box for _, box in found])
-        return [
-            encode(
-                np.concatenate([pose.keypoints_K2, pose.scores_K[:, None]], axis=1),
-                box_xyxy,
-                min_score=self.cfg.min_score,
-                source="mmpose",
-            )
-            for pose, (_, box_xyxy) in zip(poses, found, strict=True)
-        ]
+        poses = self.model().predict([image_HWC for image_HWC, _, _ in found], [box for _, box, _ in found])
+        return [self._encode(pose, box_xyxy, role) for pose, (_, box_xyxy, role) in zip(poses, found, strict=True)]
+
+    def _encode(self, pose: Pose, box_xyxy: Box, role: str) -> Done | BadItem:
+        keypoints_K3 = np.concatenate([pose.keypoints_K2, pose.scores_K[:, None]], axis=1)
+        try:
+            return encode(keypoints_K3, box_xyxy, role=role, cfg=self.cfg, source="mmpose")
+        except BadItem as problem:
+            return problem
 
 
 def join_masks(photos: pd.DataFrame, masks_table: Path) -> pd.DataFrame:

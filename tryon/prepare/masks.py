@@ -12,7 +12,6 @@ import argparse
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tryon import config, images
@@ -21,15 +20,14 @@ from tryon.dataset import formats
 from tryon.dataset.annotation import (
     HOLE,
     Annotated,
-    Bitmap,
     LabelMap,
-    Polygon,
     check_labels,
     check_role,
     check_size,
 )
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import read_shard
+from tryon.dataset.mending import draw, mend
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem
@@ -39,13 +37,13 @@ from tryon.provenance import write_provenance
 
 STAGE = "masks"
 LABELS_FILE = "labels.png"
+FLOAT32_COUNTS = 1 << 24  # OpenCV counts in float32, which is exact up to here
 
 
 def draw_label_map(annotation: Annotated, size_hw: tuple[int, int]) -> np.ndarray:
     """Draw the shapes of known categories; a label map stays what it is.
 
-    A vertex with whole-number coordinates is a pixel centre and its pixel is filled, which makes this the exact
-    inverse of `cv2.findContours`; other coordinates go to the nearest centre. Vertices outside are clipped.
+    Where the pixels of a shape lie is said in `dataset.mending.draw`.
 
     Args:
         annotation: shapes in drawing order, or a label map.
@@ -65,30 +63,23 @@ def draw_label_map(annotation: Annotated, size_hw: tuple[int, int]) -> np.ndarra
         value = 0 if shape.category == HOLE else LABEL_INDEX.get(shape.category)
         if value is None:
             continue  # an unknown category: the caller decides through annotation.check_labels
-        if isinstance(shape, Polygon):
-            vertices_K2 = np.rint(np.asarray(shape.points_xy)).astype(np.int32)
-            cv2.fillPoly(labels_HW, [vertices_K2], color=value)
-        else:
-            _stamp(labels_HW, shape, value)
+        draw(labels_HW, shape, value)
     return labels_HW
 
 
-def _stamp(labels_HW: np.ndarray, shape: Bitmap, value: int) -> None:
-    """Write a bitmap's pixels into the label map; what lies outside the photo is clipped."""
-    height, width = labels_HW.shape
-    top, left = max(shape.top, 0), max(shape.left, 0)
-    bottom = min(shape.top + shape.mask_HW.shape[0], height)
-    right = min(shape.left + shape.mask_HW.shape[1], width)
-    if bottom > top and right > left:
-        inside_HW = shape.mask_HW[top - shape.top : bottom - shape.top, left - shape.left : right - shape.left]
-        labels_HW[top:bottom, left:right][inside_HW > 0] = value
+def count_labels(labels_HW: np.ndarray) -> np.ndarray:
+    """Pixels of each label, int64 [number of labels]."""
+    if labels_HW.size > FLOAT32_COUNTS:
+        return np.bincount(labels_HW.ravel(), minlength=len(LABELS))
+    counts_L = cv2.calcHist([labels_HW], [0], None, [len(LABELS)], [0, len(LABELS)])  # four times as fast
+    return counts_L.ravel().astype(np.int64)
 
 
-def check_drawn(labels_HW: np.ndarray, annotation: Annotated, role: str) -> None:
+def check_drawn(counts_L: np.ndarray, annotation: Annotated, role: str) -> None:
     """Refuse a label map in which the shapes left nothing of the person or of the garment.
 
     Args:
-        labels_HW: the drawn annotation.
+        counts_L: pixels of each label in the drawn annotation, from `count_labels`.
         annotation: what was drawn.
         role: "person" or "garment".
 
@@ -97,7 +88,7 @@ def check_drawn(labels_HW: np.ndarray, annotation: Annotated, role: str) -> None
     """
     # parts may cover the `person` polygon whole, so a person photo needs any label; a garment photo needs a garment
     wanted = LABELS[1:] if role == "person" else CATEGORIES
-    if not np.isin(labels_HW, [LABEL_INDEX[label] for label in wanted]).any():
+    if not any(counts_L[LABEL_INDEX[label]] for label in wanted):
         raise BadItem(
             f"{Path(annotation.file).name}: its shapes leave no pixel of a {role}; look for shapes outside the "
             "photo, wrong layers, or a hole over everything"
@@ -117,15 +108,16 @@ def make_mask(photo: Row, data: Path, reader: Reader, cfg: MasksConfig) -> Done:
         BadItem: the annotation is unusable; the message becomes the quarantine reason.
     """
     annotation = reader.annotate(data, photo.annotation, photo.role)
+    check_size(annotation, (photo.height, photo.width))
+    annotation = mend(annotation, photo.role)  # as the stage `dataset` did, which recorded the repairs
     if cfg.unknown_label == "quarantine":
         check_labels(annotation)
     check_role(annotation, photo.role, needs_person=reader.annotates_person)
     labels_HW = draw_label_map(annotation, (photo.height, photo.width))
-    check_drawn(labels_HW, annotation, photo.role)
-    shares = np.bincount(labels_HW.ravel(), minlength=len(LABELS)) / labels_HW.size
-    facts: dict[str, Scalar] = {
-        f"share_{label}": round(float(share), 6) for label, share in zip(LABELS, shares, strict=True)
-    }
+    counts_L = count_labels(labels_HW)
+    check_drawn(counts_L, annotation, photo.role)
+    shares = (counts_L / labels_HW.size).tolist()
+    facts: dict[str, Scalar] = {f"share_{label}": round(share, 6) for label, share in zip(LABELS, shares, strict=True)}
     return Done({LABELS_FILE: images.encode_labels(labels_HW)}, facts)
 
 

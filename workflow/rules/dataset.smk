@@ -1,10 +1,12 @@
 rule dataset:
-    # One row per photo; photos that cannot be used go to the quarantine table.
+    # One row per photo; photos that cannot be used go to the quarantine table, and what was
+    # mended in others to repairs.csv.
     input:
         wiring.rendered,
     output:
         manifest="<results>/dataset/manifest.parquet",
         quarantine="<results>/dataset/quarantine.csv",
+        repairs="<results>/dataset/repairs.csv",
     log:
         "<results>/logs/dataset.log",
     benchmark:

@@ -117,3 +117,25 @@ def test_own_label_names_are_translated(tmp_path: Path) -> None:
         tmp_path / "anna.json", annotation([polygon("上衣", (0, 0, 3, 3), 1.0), polygon("裤子", (0, 0, 3, 3), 2.0)])
     )
     assert reader.annotate(tmp_path, "anna.json", "person").categories == ("up", "裤子")
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 4000, "1" * 5000, "1e400", "NaN", '"\\ud800"'])
+def test_numbers_that_no_computer_holds_are_refused_with_a_reason_that_a_table_holds(
+    tmp_path: Path, value: str
+) -> None:
+    info = '{"description": "ISAT", "width": 24, "height": 32}'
+    item = f'{{"category": "up", "group": 1, "layer": 1.0, "segmentation": [[{value}, 1], [2, 2], [3, 5]]}}'
+    (tmp_path / "x.json").write_text(f'{{"info": {info}, "objects": [{item}]}}')
+    with pytest.raises(BadItem, match="^x.json") as refused:
+        READER.annotate(tmp_path, "x.json", "garment")
+    str(refused.value).encode("utf-8")
+
+
+def test_a_label_of_half_a_character_is_quoted_in_a_way_that_a_table_holds(tmp_path: Path) -> None:
+    info = '{"description": "ISAT", "width": 24, "height": 32}'
+    points = "[[1, 1], [2, 2], [3, 5]]"
+    item = f'{{"category": "\\ud800", "group": 1, "layer": 1.0, "segmentation": {points}}}'
+    (tmp_path / "x.json").write_text(f'{{"info": {info}, "objects": [{item}]}}')
+    with pytest.raises(BadItem, match="no garment is annotated") as refused:
+        check_role(READER.annotate(tmp_path, "x.json", "garment"), "garment")
+    str(refused.value).encode("utf-8")

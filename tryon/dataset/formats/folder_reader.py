@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tryon.dataset import folder
 from tryon.dataset.folder import Listing
 from tryon.dataset.formats.interface import Reader
 from tryon.errors import BadItem
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class FolderReader(Reader):
@@ -29,7 +32,17 @@ class FolderReader(Reader):
 
     def scan(self, root: Path) -> Listing:
         """See `formats.interface.Reader`."""
-        return folder.scan(root)
+        return folder.scan(root, follow_links=self.cfg.follow_links)
+
+    def keypoints_near(
+        self, root: Path, keypoints: str, size_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float]
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """See `formats.interface.Reader`: mmpose writes everybody whom it finds."""
+        from tryon.dataset.given_keypoints import read_near
+
+        if not keypoints.endswith(".json"):  # not a file of mmpose's but an entry of one that only the format knows
+            return super().keypoints_near(root, keypoints, size_hw, box_xyxy)
+        return read_near(root / keypoints, size_hw, box_xyxy)
 
 
 def read_json(path: Path, tool: str) -> object:
@@ -50,7 +63,7 @@ def read_json(path: Path, tool: str) -> object:
         raise BadItem(f"{path.name}: cannot be read ({error.strerror}); check the file's permissions") from None
     except UnicodeDecodeError:
         raise BadItem(f"{path.name}: not UTF-8 text; save the annotation again from {tool}") from None
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: not JSON, or a number of too many digits
         raise BadItem(f"{path.name}: not JSON ({error}); save the annotation again from {tool}") from None
 
 

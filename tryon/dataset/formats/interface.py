@@ -104,6 +104,25 @@ class Reader(ABC):
 
         return read_given(root / keypoints, size_hw)
 
+    def keypoints_near(
+        self, root: Path, keypoints: str, size_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float]
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """As `keypoints`, of the person who stands in a box where the format holds several.
+
+        Args:
+            root: the data folder.
+            keypoints: a reference that `scan` gave.
+            size_hw: height and width of the photo in pixels.
+            box_xyxy: left, top, right, bottom of what is annotated, in pixels.
+
+        Returns:
+            The keypoints, and how they were chosen as repairs "kind: detail", where there was a choice.
+
+        Raises:
+            BadItem: as `keypoints`.
+        """
+        return self.keypoints(root, keypoints, size_hw), ()
+
     def category(self, label: str) -> str:
         """The ontology's name of a label of the files, by `dataset.labels`; other names stay as they are."""
         return self.cfg.labels.get(label, label)

@@ -7,7 +7,6 @@ Reference: https://github.com/yatengLG/ISAT_with_segment_anything (its annotatio
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 from tryon.dataset.annotation import Annotation, Polygon
 from tryon.dataset.formats.folder_reader import FolderReader, guess_format, read_json
 from tryon.errors import BadItem
+
+MAX_NUMBER = 1e9  # no picture is as large
 
 
 class IsatReader(FolderReader):
@@ -72,8 +73,9 @@ def _point(point: object, place: str) -> tuple[float, float]:
 
 
 def _number(value: Any, place: str) -> float:  # noqa: ANN401 (JSON is any)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # a coordinate of a million digits is JSON too
+    if not is_number or not -MAX_NUMBER <= value <= MAX_NUMBER:
         raise BadItem(f"{place} is {value!r}, expected a number; save the annotation again from ISAT")
     return float(value)
 
