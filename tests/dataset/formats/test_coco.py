@@ -129,12 +129,36 @@ def test_a_decomposed_name_finds_its_photo(folder: Path) -> None:
     assert references(folder)["person/zoé"][0] == "annotations/all.json#7"
 
 
+def test_a_file_may_be_laid_out_in_any_way_and_hold_other_things(folder: Path) -> None:
+    value = {
+        "info": {"images": [1]},
+        "annotations": [entry(1, 7, 2)],
+        "licenses": [],
+        "images": [picture(7, "anna.jpg")],
+        "categories": [{"id": 2, "name": "up"}],
+    }
+    for indent in (None, 2):
+        content = b"\xef\xbb\xbf \r\n" + json.dumps(value, indent=indent).encode() + b"\n"
+        (folder / "annotations" / "all.json").write_bytes(content)
+        reader = formats.reader(CFG)
+        assert reader.annotate(folder, "annotations/all.json#7", "person").categories == ("up",)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
         (b"{", "not UTF-8 JSON"),
         (b"\xff\xfe", "not UTF-8 JSON"),
         (b"[" * 100_000, "not UTF-8 JSON"),
+        (b"", "not UTF-8 JSON"),
+        (b'{"images": [], "annotations": []', "not UTF-8 JSON"),
+        (b'{"images": [], "annotations": [],}', "not UTF-8 JSON"),
+        (b'{"images": [], "annotations": [{"image_id": 1},]}', "not UTF-8 JSON"),
+        (b'{"images": [] "annotations": []}', "not UTF-8 JSON"),
+        (b'{1: [], "annotations": []}', "not UTF-8 JSON"),
+        (b'{"images": [], "annotations": []} {}', "not UTF-8 JSON"),
+        (b'{"images": {}, "annotations": []}', "not COCO but"),
+        (b'{"images": [null], "annotations": []}', r"images\[0\] is NoneType"),
         (b"[]", "not COCO but a JSON list"),
         (b'{"shapes": []}', "not COCO but LabelMe JSON"),
         (b'{"images": [3], "annotations": []}', r"images\[0\] is int"),
