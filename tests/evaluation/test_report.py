@@ -89,7 +89,7 @@ def test_every_judged_pair_appears_once_in_the_samples(page: Page, judged: World
 def test_sections_and_every_digest_are_there(page: Page, judged: World) -> None:
     ids = set(page.values("section", "id"))
     assert ids == {link[1:] for link in page.values("a", "href")}
-    assert {"summary", "scores", "samples", "quarantine", "gallery", "provenance"} <= ids
+    assert {"summary", "scores", "samples", "repairs", "quarantine", "gallery", "provenance"} <= ids
     from safetensors import safe_open
 
     for stage in ("base", "sr64", "regression"):

@@ -145,11 +145,13 @@ class Keypoints:
         self.model = model
 
     def process(self, photos: list[Row]) -> list[Done | BadItem]:
-        """Results for rows of the shard joined with `labels_path`, in order; one model call for the batch."""
+        """Results for rows of `join_masks`, in order; one model call for the batch."""
         outcomes: list[Done | BadItem | None] = []
         found: list[tuple[np.ndarray, Box, str]] = []
         for photo in photos:
             try:
+                if photo.labels_status != "ok":
+                    raise BadItem(photo.labels_reason)
                 if self._has_none(photo):
                     outcomes.append(self._none(photo))
                     continue
@@ -203,7 +205,10 @@ class Keypoints:
 
 
 def join_masks(photos: pd.DataFrame, masks_table: Path) -> pd.DataFrame:
-    """Photos that have a label map, with its path and key; photos that the stage `masks` refused stay there.
+    """The shard's photos with what the stage `masks` made of them: status, reason, path and key of the label map.
+
+    A photo that was refused there gets its row here too, refused for the same reason: later stages want a row of
+    every photo, so that a table of another shard is noticed.
 
     Raises:
         UserError: the masks table is missing or is another shard's.
@@ -215,12 +220,11 @@ def join_masks(photos: pd.DataFrame, masks_table: Path) -> pd.DataFrame:
     missing = sorted(set(photos["id"]) - set(masks["id"]))
     if missing:
         raise UserError(f"{masks_table} has no row for {missing[0]}: it belongs to another shard; run `masks` again")
-    usable = masks[masks["status"] == "ok"]
-    if len(usable) < len(masks):
-        print(f"{STAGE}: {len(masks) - len(usable)} photos have no label map (see {masks_table})", file=sys.stderr)
-    if usable.empty:
-        return photos.iloc[:0].assign(labels_path=None, labels_key=None)
-    columns = usable[["id", LABELS_FILE, "key"]].rename(columns={LABELS_FILE: "labels_path", "key": "labels_key"})
+    num_refused = int((masks["status"] != "ok").sum())
+    if num_refused:
+        print(f"{STAGE}: {num_refused} photos have no label map (see {masks_table})", file=sys.stderr)
+    columns = masks.reindex(columns=["id", "status", "reason", LABELS_FILE, "key"])
+    columns.columns = ["id", "labels_status", "labels_reason", "labels_path", "labels_key"]
     return photos.merge(columns, on="id", validate="one_to_one")
 
 

@@ -55,6 +55,7 @@ class PoseModel:
         from mmpose.apis import init_model
 
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        self._is_on_gpu = device.startswith("cuda")
         settings = read_config(config)
         content = read_checkpoint(checkpoint, is_trusted=is_trusted)
         self.network = init_model(settings, checkpoint=None, device=device)
@@ -87,9 +88,15 @@ class PoseModel:
             )
             for image_HWC, box_xyxy in zip(images, boxes_xyxy, strict=True)
         ]
+        # On a CPU a batch is no faster (25 to 28 ms per photo alone or by sixteen), and its sums come out in another
+        # order: after an interruption, other photos share a batch, and the results would differ in the last digits.
+        step = len(samples) if self._is_on_gpu else 1
+        poses = []
         with torch.inference_mode():
-            predictions = self.network.test_step(self._collate(samples))
-        return [_pose(prediction.pred_instances) for prediction in predictions]
+            for start in range(0, len(samples), step):
+                predictions = self.network.test_step(self._collate(samples[start : start + step]))
+                poses += [_pose(prediction.pred_instances) for prediction in predictions]
+        return poses
 
 
 def read_config(path: Path) -> Any:  # noqa: ANN401 (mmengine's Config is untyped)
