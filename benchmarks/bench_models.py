@@ -24,7 +24,7 @@ from tryon.config import CutoutsConfig, KeypointsConfig, StudioConfig
 from tryon.fit import pose_score, segmenter
 from tryon.fit.crops import labelled_photos
 from tryon.prepare import sam
-from tryon.prepare.cutouts import SamCutter
+from tryon.prepare.cutter import SamCutter
 from tryon.prepare.keypoints import load_model
 from tryon.provenance import commit, machine
 from tryon.studio.studio import render_folder

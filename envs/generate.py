@@ -24,7 +24,7 @@ LOCK = HERE.parent / "requirements.lock"
 COMMON = ("numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "pillow", "opencv-python-headless", "safetensors")
 TRAINING = (*COMMON, "torch", "accelerate", "diffusers", "tensorboard", "setuptools")
 FAMILIES = {
-    "data": (*COMMON, "pycocotools", "skia-python"),
+    "data": (*COMMON, "pycocotools", "skia-python", "imagehash"),
     "segmentation": (*COMMON, "pycocotools", "torch", "torchvision", "segment-anything"),
     "pose": (*COMMON, "pycocotools", "six", "setuptools", "torch", "torchvision", "mmengine", "mmcv", "mmpose"),
     "training": TRAINING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -106,6 +107,9 @@ def table(rows: list[dict]) -> pd.DataFrame:
                 "identity": name,
                 "garment": name if role == "garment" else None,
                 "categories": "up",
+                # a picture of its own, unless the row says otherwise
+                "pixels": hashlib.sha256(row["id"].encode()).hexdigest()[:16],
+                "phash": hashlib.sha256(row["id"].encode()).hexdigest(),
                 **row,
             }
         )

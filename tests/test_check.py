@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from handmade import make_folder
 
 from tryon.cli import main
 
@@ -64,3 +65,19 @@ def test_good_settings_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     config = write(tmp_path, "keypoints: {source: given}\ncutouts: {source: annotations}\n")
     assert main(["check", "--config", config]) == 0
     assert "no mistakes found" in capsys.readouterr().out
+
+
+def test_rows_of_an_unpaired_list_that_are_in_fact_paired_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_folder(tmp_path / "data", {"a": "x", "b": "y"}, ["x", "y"])
+    (data / "pairs.txt").write_text("a.jpg y.jpg\nb.jpg y.jpg\n")
+    settings = f"data: {data}\nkeypoints: {{source: given}}\ncutouts: {{source: annotations}}\n"
+    config = write(tmp_path, settings + "pairs: {unpaired_strategy: given}\n")
+    assert main(["check", "--config", config]) == 0
+    said = capsys.readouterr().out
+    assert "warning: pairs.txt line 2: b wears y in its photo" in said
+    assert "line 1" not in said
+    config = write(tmp_path, settings + "pairs: {unpaired_strategy: given, train_strategy: given}\n")
+    assert main(["check", "--config", config]) == 0
+    assert "wears" not in capsys.readouterr().out, "the list is what is learned from, too"

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from tryon import config
-from tryon.dataset import formats, lists
+from tryon.dataset import formats, list_checks, lists
 from tryon.errors import UserError
 from tryon.weights import resolve
 
@@ -41,8 +41,10 @@ def _check_data(cfg: config.Config, root: Path, mistakes: list[str], warnings: l
         listing = reader.scan(root)
         facts = reader.facts(root, listing)
         if "given" in (cfg.pairs.train_strategy, cfg.pairs.unpaired_strategy):
-            _, wrong = reader.given_pairs(root, listing)
+            given, wrong = reader.given_pairs(root, listing)
             mistakes += [f"{root / lists.PAIRS_FILE}: {mistake}" for mistake in wrong]
+            if cfg.pairs.train_strategy != "given":  # else a worn garment in the list is what is learned from
+                warnings += _paired_rows(given, facts)
     except UserError as error:
         mistakes.append(str(error))
         return
@@ -52,6 +54,19 @@ def _check_data(cfg: config.Config, root: Path, mistakes: list[str], warnings: l
             warnings.append(f"{photo.file}: no annotation annotations/{photo.id}.json")
         if photo.role == "person" and facts is not None and photo.id not in facts:
             warnings.append(f"{photo.file}: {lists.PHOTOS_FILE} has no line for it")
+
+
+def _paired_rows(given: list[lists.GivenPair], facts: dict[str, lists.PhotoFacts] | None) -> list[str]:
+    """Lines of an unpaired list that ask for the garment that is worn; a run quarantines them."""
+
+    def worn(person: str) -> str | None:
+        if facts is None:
+            return list_checks.worn_by_name(person)
+        fact = facts.get(f"person/{person}")
+        return None if fact is None else fact.garment
+
+    mistakes = list_checks.check_pairs(given, unpaired=True, worn=worn)
+    return [f"{lists.PAIRS_FILE} line {mistake.line}: {mistake.reason}" for mistake in mistakes]
 
 
 def _check_weights(where: str, sha256: str | None, setting: str, mistakes: list[str]) -> None:

@@ -26,6 +26,7 @@ STAGES = {
     "keypoints": Command("tryon.prepare.keypoints", "COCO keypoints by mmpose"),
     "cutouts": Command("tryon.prepare.cutouts", "garment cut-outs and clothing-agnostic persons by segment-anything"),
     "pack": Command("tryon.prepare.pack", "everything a trainer reads, in random-access shards"),
+    "inspect": Command("tryon.evaluation.inspect", "one page of the data, before anything is trained"),
     "train": Command("tryon.training.train", "train one stage of a method; run again to resume"),
     "sample": Command("tryon.evaluation.sample", "chain trained stages into try-on pictures"),
     "evaluate": Command("tryon.evaluation.evaluate", "score stages, the cascade and the baselines"),
@@ -36,6 +37,8 @@ STAGES = {
 COMMANDS = {
     **STAGES,
     "check": Command("tryon.check", "find mistakes in settings and data before anything runs"),
+    "status": Command("tryon.status", "how far a run is: done, quarantined, failed, left, rate, time left"),
+    "gc": Command("tryon.gc", "remove what no current result needs: items of former photos and settings"),
     "doctor": Command(
         "tryon.doctor", "check a machine or cluster before a run: python, GPU, disk, SLURM, locks, weights"
     ),

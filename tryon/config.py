@@ -79,10 +79,12 @@ class DatasetConfig(Section):
     follow_links: bool = False
     """Whether photos may be links out of the data folder; such photos are quarantined otherwise."""
 
-    format: Literal["isat"] = "isat"
+    format: Literal["isat", "labelme", "coco", "deepfashion2"] = "isat"
     """Annotation format of `annotations/`, or the layout of a known dataset."""
     labels: dict[str, AnnotatedLabel] = {}
     """Label names of the annotations that are called otherwise here, for example {上衣: up, trousers: down}."""
+    line_width_px: Annotated[int, Field(ge=1)] = 10
+    """Width of LabelMe's lines in pixels of the photo (LabelMe draws them 10 wide)."""
 
 
 class SplitConfig(Section):
@@ -120,6 +122,12 @@ class PairsConfig(Section):
     """Shares of identities per split."""
     num_shards: Annotated[int, Field(ge=1, le=10_000)] = 8
     """Buckets of photos; a shard is one job per stage."""
+    leaks: Literal["report", "refuse", "join"] = "report"
+    """One picture in two splits: list it in the report; stop; or put all photos of the picture into one split."""
+    leak_distance: Annotated[int, Field(ge=0, le=64)] = 16
+    """Bits of 256 in which the perceptual hashes of one picture may differ."""
+    max_pairs: int = Machine(1_000_000, ge=1)
+    """Refuse strategies that would make more pairs than this, before they are made."""
 
 
 class MasksConfig(Section):
@@ -166,10 +174,26 @@ class CutoutsConfig(Section):
     """Path or URL."""
     sha256: Sha256 = None
     """Of the checkpoint; needed for a URL."""
-    agnostic: Literal["limbs"] = "limbs"
-    """Rule that says which region of the person is repainted."""
+    agnostic: Literal["limbs", "viton_hd", "hr_viton", "ootd", "sam"] = "limbs"
+    """Rule that says which region of the person is repainted (docs/agnostic.md)."""
     min_agreement: Fraction = 0.5
     """A cut-out whose IoU with the annotation is lower is quarantined."""
+    parts: list[Literal["arms", "hands", "head", "background"]] = []
+    """Body parts that are cut out too, each where its label is (parts.png, bits in tryon/ontology.py)."""
+    doubtful_agreement: Fraction = 0.85
+    """A cut-out whose IoU with the annotation is lower is marked for review."""
+    doubtful_predicted_iou: Fraction = 0.88
+    """Likewise for the IoU that the model itself expects."""
+    doubtful_stability: Fraction = 0.82
+    """Likewise for how little the mask depends on its threshold. The three defaults suit tryon_small; the edges of
+    Meta's models are steeper, and segment-anything itself asks for a stability of 0.95 of them."""
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    """Arithmetic of the image encoder; fp16 needs a GPU."""
+    batch_size: int = Machine(1, ge=1)
+    """Photos per encoder pass; more than 1 only helps a GPU."""
+    keep_embeddings: bool = Machine(True)
+    """Keep what the encoder made of each photo, so that changed rules and thresholds need no encoder: 2.1 MB of disk
+    per photo for Meta's models, 0.13 MB for tryon_small."""
     device: str = Machine("auto")
     """auto, cpu or cuda."""
 
@@ -416,6 +440,17 @@ class EvaluateConfig(Section):
     """Seed of everything random in this section."""
 
 
+class InspectConfig(Section):
+    """The page of the data alone, made before anything is trained; the report shows the same."""
+
+    num_photos: Annotated[int, Field(ge=1)] = 48
+    """Photos in the gallery of label maps and cut-outs; all, where there are fewer."""
+    num_review: Annotated[int, Field(ge=0)] = 24
+    """Cut-outs on the review sheet, doubtful ones first."""
+    seed: int = 0
+    """Seed of everything random in this section."""
+
+
 class ReportConfig(Section):
     """What the page shows."""
 
@@ -425,10 +460,6 @@ class ReportConfig(Section):
     """Best results shown."""
     num_worst: Annotated[int, Field(ge=1)] = 8
     """Worst results shown."""
-    num_photos: Annotated[int, Field(ge=1)] = 48
-    """Photos in the gallery of label maps and cut-outs; all, where there are fewer."""
-    seed: int = 0
-    """Seed of everything random in this section."""
 
 
 class ClusterConfig(Section):
@@ -471,6 +502,8 @@ class Config(Section):
     """Garment cut-outs and clothing-agnostic persons."""
     pack: PackConfig = PackConfig()
     """Packed training data."""
+    inspect: InspectConfig = InspectConfig()
+    """The page of the data."""
     stages: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], StageConfig]
     """Training stages by name."""
     cascade: Annotated[list[str], Field(min_length=1)]

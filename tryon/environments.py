@@ -25,6 +25,7 @@ FAMILIES = {
     "keypoints": "pose",
     "cutouts": "segmentation",
     "pack": "data",
+    "inspect": "evaluation",
     "evaluate": "evaluation",
     "report": "evaluation",
 }

@@ -29,6 +29,10 @@ CATEGORY_BIT = {"up": 1, "down": 2, "dress": 4}
 PERSON_BIT = 1
 """Bit of the silhouette in a person plane."""
 
+PART_BIT = {"arms": 1, "hands": 2, "head": 4, "background": 8}
+"""Bit of each part in a plane of body parts (parts.png). Arms include their hands, head is hair and face, and the
+background is what neither a garment nor the person covers; edges of neighbours may overlap by a pixel or two."""
+
 KEYPOINT_NAMES = (
     "nose",
     "left_eye",

@@ -106,6 +106,21 @@ class PackedPhotos:
         """All photo ids, sorted."""
         return sorted(self._place)
 
+    def refuse_other_rule(self, agnostic: str) -> None:
+        """Stop before regions of one agnostic rule are taken for those of another.
+
+        Args:
+            agnostic: the setting `cutouts.agnostic`.
+
+        Raises:
+            UserError: the files hold regions of another rule.
+        """
+        if self.agnostic != agnostic:
+            raise UserError(
+                f"{self._paths[0]}: packed with regions of the rule {self.agnostic!r}, but cutouts.agnostic is "
+                f"{agnostic!r}; run the stages `cutouts` and `pack` again, or set cutouts.agnostic back"
+            )
+
     def role(self, id_: str) -> str:
         """``person`` or ``garment``."""
         self._find(id_)
@@ -167,6 +182,15 @@ def _read_header(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: a safetensors file, but not one that the stage `pack` wrote")
     header: dict[str, Any] = json.loads(metadata[METADATA_KEY])
     return header
+
+
+def tables_beside(packs: Iterable[Path | str]) -> list[Path]:
+    """The table that the stage `pack` wrote beside each packed file."""
+    tables = [Path(path).with_suffix(".parquet") for path in packs]
+    for table in tables:
+        if not table.is_file():
+            raise UserError(f"{table}: no such table; `pack` writes it beside its .safetensors, run it again")
+    return tables
 
 
 def check_quarantined(tables: Iterable[Path | str], max_share: float) -> None:

@@ -16,16 +16,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tryon import check, digests, environments, files, leash, slurm, slurm_watch
+from tryon import check, digests, environments, files, leash, runs, slurm, slurm_watch
 from tryon import config as configuration
 from tryon.cli import STAGES
 from tryon.dataset import formats
 from tryon.dataset.fingerprint import folder_digest
 from tryon.errors import UserError
+from tryon.runs import STATE
 from tryon.weights import weights_digest
 
 ROOT = Path(__file__).resolve().parent.parent
-STATE = Path(".snakemake") / "tryon"
 NOTES = STATE / "stopped"
 READ_THE_DATA = frozenset({"dataset", "pairs", "masks", "keypoints", "evaluate", "report"})
 """Stages that read files of the data folder through the reader of its format."""
@@ -341,7 +341,7 @@ def free_locks_of_killed_runs(folder: Path) -> None:
     Args:
         folder: Snakemake's state folder.
     """
-    holder = folder / "tryon" / "runs.lock"
+    holder = folder / "tryon" / runs.LOCK
     holder.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(holder, os.O_RDWR | os.O_CREAT, 0o666)
     _held.append(descriptor)  # kept open: the kernel drops the lock with the process, however it dies

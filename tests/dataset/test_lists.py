@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from handmade import add_photo, garment_objects, make_folder, person_objects
 
-from tryon.dataset import folder, lists
+from tryon.dataset import folder, list_checks, lists
 from tryon.errors import UserError
 
 
@@ -102,3 +102,30 @@ def test_the_real_viton_lists_are_read(fixtures: Path, tmp_path: Path) -> None:
     pairs, mistakes = lists.read_pairs_txt(tmp_path, listing)
     assert mistakes == []
     assert [(pair.person, pair.garment) for pair in pairs] == [(Path(a).stem, Path(b).stem) for a, b in lines]
+
+
+def test_a_bare_list_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "test_pairs.txt"
+    path.write_text("# a list\na_0.jpg b_1.jpg\nb_0.jpg\tb_1.jpg\na_0.jpg b_1.jpg 0\nc.png c.png\n", encoding="utf-8")
+    given = list_checks.read_bare_list(path)
+    assert [(pair.person, pair.garment, pair.line) for pair in given][0] == ("a_0", "b_1", 2)
+    found = list_checks.check_pairs(given, unpaired=True)
+    assert [(mistake.line, mistake.kind) for mistake in found] == [(3, "paired"), (4, "doubled"), (5, "paired")]
+    assert [mistake.kind for mistake in list_checks.check_pairs(given, unpaired=False)] == ["doubled"]
+    known = list_checks.check_pairs(given, unpaired=False, persons={"a_0", "b_0"}, garments={"b_1"})
+    assert known[-1].reason == "person/c and garment/c does not exist"
+    path.write_text("only\n")
+    with pytest.raises(UserError, match="line 1 is 'only'"):
+        list_checks.read_bare_list(path)
+
+
+def test_the_real_unpaired_list_of_viton_holds_four_paired_rows(fixtures: Path) -> None:
+    folder = fixtures / "viton-pair-lists"
+    unpaired = list_checks.read_bare_list(folder / "test_pairs.txt")
+    found = list_checks.check_pairs(unpaired, unpaired=True)
+    assert {mistake.kind for mistake in found} == {"paired"}
+    names = {pair.line: pair.person for pair in unpaired}
+    assert [names[mistake.line] for mistake in found] == ["001567_0", "002787_0", "005413_0", "009300_0"]
+    same = list_checks.read_bare_list(folder / "test_pairs_same.txt")
+    assert len(list_checks.check_pairs(same, unpaired=True)) == len(same) == len(unpaired), "all of these are paired"
+    assert list_checks.check_pairs(list_checks.read_bare_list(folder / "train_pairs.txt"), unpaired=False) == []

@@ -1,4 +1,4 @@
-"""The tiny world in three states: prepared, a copy to change, and judged."""
+"""The tiny world in four states: prepared, judged, and a copy of each to change."""
 
 from __future__ import annotations
 
@@ -39,3 +39,11 @@ def judged(prepared: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     assert world.sample("regression", "regression") == 0
     assert world.evaluate() == 0
     return world
+
+
+@pytest.fixture
+def copied(judged: World, tmp_path: Path) -> World:
+    """The judged world, to change."""
+    shutil.copytree(judged.results, tmp_path / "results")
+    shutil.copy(judged.config, tmp_path / "config.json")
+    return World(judged.data, tmp_path / "results", tmp_path / "config.json")

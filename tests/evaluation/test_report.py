@@ -55,14 +55,6 @@ def page(page_file: Path) -> Page:
     return Page(page_file.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def copied(judged: World, tmp_path: Path) -> World:
-    """The judged world, to change."""
-    shutil.copytree(judged.results, tmp_path / "results")
-    shutil.copy(judged.config, tmp_path / "config.json")
-    return World(judged.data, tmp_path / "results", tmp_path / "config.json")
-
-
 def test_the_page_needs_nothing_from_anywhere(page_file: Path, page: Page) -> None:
     text = page_file.read_text(encoding="utf-8")
     assert not re.findall(r"https?://", text)
@@ -180,11 +172,11 @@ def test_without_truth_the_page_still_stands_and_says_so(copied: World) -> None:
 
 
 def test_a_large_data_set_is_sampled_from_its_seed(copied: World) -> None:
-    copied.configure(report={"num_photos": 3})
+    copied.configure(inspect={"num_photos": 3})
     first = Page(report_of(copied).read_text(encoding="utf-8"))
     assert len(first.values("article", "data-photo")) == 3
     assert "3 of 16 photos: a random sample (seed 0)." in re.sub(r"\s+", " ", first.text)
-    copied.configure(report={"num_photos": 3, "seed": 5})
+    copied.configure(inspect={"num_photos": 3, "seed": 5})
     other = Page(report_of(copied).read_text(encoding="utf-8"))
     assert other.values("article", "data-photo") != first.values("article", "data-photo")
 
@@ -314,3 +306,21 @@ def test_the_hero_is_the_best_pair(page: Page, judged: World) -> None:
     results = [attrs["alt"] for tag, attrs in page.tags if tag == "img" and str(attrs["alt"]).startswith("result of")]
     assert results[0] == f"result of {best}"
     assert np.isfinite(final["value"]).all()
+
+
+def test_no_leak_is_said_and_a_leak_is_shown_with_both_pictures(copied: World, page: Page) -> None:
+    assert "None: no photo of one split shows a picture of another" in page.text
+    manifest = pd.read_parquet(copied.results / "dataset" / "manifest.parquet")
+    one, other = manifest["id"][:2]
+    path = copied.results / "pairs" / "leaks.csv"
+    head = path.read_text().splitlines()[0]
+    path.write_text(f"{head}\nacross splits,{one},test,{other},train,alike,7,3\n")
+    shown = Page(report_of(copied).read_text(encoding="utf-8"))
+    assert shown.values("article", "data-leak") == [f"{one} · {other}"]
+    alts = shown.values("img", "alt")
+    assert one in alts
+    assert other in alts
+    assert "7 of 256 bits differ" in shown.text
+    assert "1 photo of a later split shows a picture that an earlier split holds too" in shown.text
+    path.unlink()
+    assert copied.tryon("report", "--data", copied.data, "--results", copied.results, "--out", path) == 2

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tryon.errors import UserError
-from tryon.evaluation.report import TEMPLATES
+from tryon.evaluation.page import TEMPLATES
 from tryon.evaluation.report_facts import Results
 from tryon.evaluation.report_repairs import NUM_SHOWN, doubtful, mended
 

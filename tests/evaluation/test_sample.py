@@ -176,6 +176,15 @@ def test_foreign_weights_are_all_refused_at_once(world: World, capsys: pytest.Ca
     assert not (world.results / "sample").exists()
 
 
+def test_photos_packed_by_another_agnostic_rule_are_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.configure(cutouts={"source": "annotations", "agnostic": "ootd"})
+    assert world.sample("cascade", "base", "sr64") == 2
+    message = capsys.readouterr().err
+    assert "packed with regions of the rule 'limbs', but cutouts.agnostic is 'ootd'" in message
+    assert "run the stages `cutouts` and `pack` again" in message
+    assert not (world.results / "sample").exists()
+
+
 def test_missing_weights_name_the_stage(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert world.sample("cascade", "base") == 2
     assert "stage sr64: no weights given; run `tryon train --stage sr64`" in capsys.readouterr().err

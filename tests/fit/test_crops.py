@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from handmade import make_folder
 
+from tryon.config import DatasetConfig
 from tryon.errors import UserError
 from tryon.fit.crops import LabelledPhoto, cut, is_held_out, labelled_photos, write_crops
 from tryon.images import read_rgb
@@ -81,9 +83,26 @@ def test_an_unusable_photo_is_left_out_aloud(
     assert len(list(labelled_photos(data))) == 14
     errors = capsys.readouterr().err
     assert f"left out person/{broken.stem}: {broken.name}: cannot be decoded" in errors
-    assert f"left out garment/{absent.stem}: {absent.name}: no such file" in errors
+    assert f"left out annotations/garment/{absent.stem}.json: its photo garment/{absent.stem} is missing" in errors
 
 
 def test_a_folder_without_keypoints_says_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no photo with keypoints; a photo needs person/NAME.jpg"):
+    make_folder(tmp_path, {"anna": None}, ["shirt"])
+    with pytest.raises(UserError, match=r"no photo with keypoints; a photo needs an annotation and keypoints/person"):
         list(labelled_photos(tmp_path))
+
+
+def test_another_format_is_read_by_its_own_reader(photos: Path, tmp_path: Path) -> None:
+    for name in ("person", "garment"):
+        (tmp_path / name).symlink_to(photos / name)
+    (tmp_path / "annotations").mkdir()
+    shutil.copy(photos / "coco" / "instances.json", tmp_path / "annotations")
+    found = [photo for photo, _ in labelled_photos(tmp_path, DatasetConfig(format="coco", follow_links=True))]
+    isat = {photo.id: photo for photo, _ in labelled_photos(photos)}
+    assert len(found) == 8
+    for photo in found:
+        np.testing.assert_allclose(photo.box_xyxy, isat[photo.id].box_xyxy, atol=1.01)
+        visible_K = photo.keypoints_K3[:, 2] > 0
+        np.testing.assert_array_equal(visible_K, isat[photo.id].keypoints_K3[:, 2] > 0)
+        close = isat[photo.id].keypoints_K3[visible_K]
+        np.testing.assert_allclose(photo.keypoints_K3[visible_K], close, atol=0.051)  # the file rounds to 0.1 px

@@ -11,6 +11,7 @@ import torch
 
 from tryon import files
 from tryon.cli import main
+from tryon.config import DatasetConfig
 from tryon.dataset.folder import scan
 from tryon.errors import UserError
 from tryon.fit import segmenter
@@ -18,8 +19,9 @@ from tryon.fit.segmenter import FitSettings, fit, make_query, mask_loss, read_ex
 from tryon.fit.segmenter_data import Example, coarsen, list_photos, read_example, vary
 from tryon.ontology import KEYPOINT_NAMES, LABEL_INDEX
 from tryon.prepare import sam
-from tryon.prepare.cutouts import SamCutter, iou
+from tryon.prepare.cutter import SamCutter
 from tryon.prepare.prompts import NO_POINT, NUM_POINTS, part_mask
+from tryon.prepare.quality import iou
 
 TINY = sam.Architecture(
     image_px=64, patch_px=8, encoder_dim=32, encoder_depth=2, window=4, global_layers=(1,), prompt_dim=32
@@ -194,9 +196,10 @@ def test_the_loss_prefers_the_truth() -> None:
 def test_photos_of_unknown_split_cannot_be_held_out(rendered: Path, tmp_path: Path) -> None:
     for name in ("person", "garment", "annotations", "keypoints"):
         (tmp_path / name).symlink_to(rendered / name)
-    assert len(list_photos(tmp_path, None)) == len(scan(rendered).photos)
+    linked = DatasetConfig(follow_links=True)
+    assert len(list_photos(tmp_path, None, linked)) == len(scan(rendered).photos)
     with pytest.raises(UserError, match=r"no photos\.csv"):
-        list_photos(tmp_path, ("test",))
+        list_photos(tmp_path, ("test",), linked)
 
 
 def test_examples_are_scaled_with_their_labels_and_keypoints(rendered: Path) -> None:

@@ -6,86 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from figures import JOINTS, SIZE_HW, Figure, draw, hand, keypoints
 
 from tryon import images
 from tryon.dataset.folder import TRUTH, scan
 from tryon.fit.segmenter_data import read_example
-from tryon.ontology import CATEGORIES, KEYPOINT_FLIP, KEYPOINT_NAMES, LABEL_FLIP, LABEL_INDEX
+from tryon.ontology import CATEGORIES, KEYPOINT_FLIP, LABEL_FLIP
 from tryon.prepare.agnostic import repaint_region
-
-SIZE_HW = (400, 300)
-JOINTS = {  # a person who stands facing the camera, arms a little away from the body
-    "nose": (150, 50),
-    "left_shoulder": (185, 90),
-    "right_shoulder": (115, 90),
-    "left_elbow": (205, 145),
-    "right_elbow": (95, 145),
-    "left_wrist": (215, 195),
-    "right_wrist": (85, 195),
-    "left_hip": (175, 190),
-    "right_hip": (125, 190),
-    "left_knee": (175, 275),
-    "right_knee": (125, 275),
-    "left_ankle": (175, 355),
-    "right_ankle": (125, 355),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Figure:
-    labels_HW: np.ndarray
-    keypoints_K3: np.ndarray
-
-    def region(self, category: str) -> np.ndarray:
-        return repaint_region("limbs", self.labels_HW, self.keypoints_K3, category).mask_HW
-
-    def without(self, *names: str) -> "Figure":
-        keypoints_K3 = self.keypoints_K3.copy()
-        keypoints_K3[[KEYPOINT_NAMES.index(name) for name in names], 2] = 0
-        return dataclasses.replace(self, keypoints_K3=keypoints_K3)
-
-    def mask(self, *labels: str) -> np.ndarray:
-        return np.isin(self.labels_HW, [LABEL_INDEX[label] for label in labels])
-
-
-def keypoints(joints: dict[str, tuple[float, float]]) -> np.ndarray:
-    return np.array([(*joints[name], 1.0) if name in joints else (0.0, 0.0, 0.0) for name in KEYPOINT_NAMES])
-
-
-def draw(*, sleeve: float = 0.5, hem_y: int = 200, flare: int = 0) -> Figure:
-    """A figure in a top whose sleeves cover `sleeve` of each arm, and in trousers."""
-    labels_HW = np.zeros(SIZE_HW, np.uint8)
-    joints = {name: np.array(point) for name, point in JOINTS.items()}
-
-    def stroke(label: str, start: np.ndarray, end: np.ndarray, width: int) -> None:
-        cv2.line(labels_HW, start.tolist(), np.rint(end).astype(int).tolist(), LABEL_INDEX[label], width)
-
-    for side in ("left", "right"):
-        hip, knee, ankle = (joints[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle"))
-        stroke("down", hip, knee, 34)
-        stroke("down", knee, ankle, 26)
-        stroke("person", ankle + (0, 15), ankle + (0, 25), 24)  # shoe
-    stroke("person", np.array([150, 60]), np.array([150, 95]), 30)  # neck
-    torso = [(112, 80), (188, 80), (180 + flare, hem_y), (120 - flare, hem_y)]
-    cv2.fillPoly(labels_HW, [np.array(torso)], LABEL_INDEX["up"])
-    cv2.circle(labels_HW, (150, 42), 30, LABEL_INDEX["hair"], -1)
-    cv2.ellipse(labels_HW, (150, 50), (20, 26), 0, 0, 360, LABEL_INDEX["face"], -1)
-    for side in ("left", "right"):
-        shoulder, elbow, wrist = (joints[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
-        stroke(f"{side}_arm", shoulder, elbow, 16)
-        stroke(f"{side}_arm", elbow, wrist, 16)
-        stroke(f"{side}_arm", wrist, wrist + 0.35 * (wrist - elbow), 16)  # hand
-        if sleeve:
-            stroke("up", shoulder, shoulder + min(1.0, 2 * sleeve) * (elbow - shoulder), 24)
-        if sleeve > 0.5:
-            stroke("up", elbow, elbow + (2 * sleeve - 1) * (wrist - elbow), 20)
-    return Figure(labels_HW, keypoints(JOINTS))
-
-
-def hand(side: str) -> tuple[int, int]:
-    wrist, elbow = (np.array(JOINTS[f"{side}_{joint}"]) for joint in ("wrist", "elbow"))
-    x, y = np.rint(wrist + 0.3 * (wrist - elbow)).astype(int)
-    return int(y), int(x)
 
 
 def test_a_top_frees_torso_arms_and_neck_and_keeps_head_hands_and_legs() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tryon.config import PairsConfig, SplitConfig
 from tryon.dataset import dataset, manifest
 from tryon.errors import UserError
-from tryon.prepare import pairs
+from tryon.prepare import pairing, pairs
 from tryon.prepare.pairing import PAIR_COLUMNS
 
 HALVES = SplitConfig(train=0.5, val=0.25, test=0.25)
@@ -25,7 +25,7 @@ TRAIN_ONLY = SplitConfig(train=1.0, val=0.0, test=0.0)
 
 def make(photos: pd.DataFrame, root: Path = Path("nowhere"), **settings: object) -> tuple[pd.DataFrame, dict[str, str]]:
     cfg = PairsConfig(**{"split": HALVES, **settings})
-    made, refused = pairs.make_pairs(photos, root, READER, cfg)
+    made, refused, _ = pairs.make_pairs(photos, root, READER, cfg)
     assert list(made.columns) == list(PAIR_COLUMNS)
     return made, dict(zip(refused["id"], refused["reason"], strict=True))
 
@@ -248,7 +248,7 @@ def test_given_lines_of_worn_garments_are_the_training_list(tmp_path: Path) -> N
     assert set(made[made["kind"] == "paired"]["pair_id"]) == {f"p{index}__g{index}" for index in range(8)}
     assert (
         refused["p0__g1"]
-        == "pairs.txt line 9: a new garment, but pairs.unpaired_strategy does not read it from pairs.txt"
+        == "pairs.txt line 9: a garment that is not worn, but pairs.unpaired_strategy does not read it from pairs.txt"
     )
 
 
@@ -368,3 +368,66 @@ def test_garment_photos_of_one_garment_are_one_choice(tmp_path: Path) -> None:
         stream.write("garment/g0_back.jpg,g0,g0\n")
     made, _ = make(read(root, tmp_path), root, split=TRAIN_ONLY)
     assert set(made[made["person"] == "person/p0"]["pair_id"]) == {"p0__g0", "p0__g0_back"}
+
+
+def crowd(num: int) -> pd.DataFrame:
+    """Many photos of people who all wear one of four garments, and a rack that nobody wears."""
+    return table(
+        [{"id": f"person/p{n}", "garment": f"g{n % 4}"} for n in range(num)]
+        + [{"id": f"garment/g{n}"} for n in range(num)]
+    )
+
+
+def test_drawing_pairs_never_looks_at_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice the photos of one garment cost twice the looks, not four times."""
+    num_looks = {}
+    for num in (400, 800):
+        looked = []
+        original = pairing.PairMaker._worn_categories
+        monkeypatch.setattr(
+            pairing.PairMaker,
+            "_worn_categories",
+            lambda self, person, source, looked=looked, original=original: (
+                looked.append(0) or original(self, person, source)
+            ),
+        )
+        made, _ = make(crowd(num), train_strategy="random")
+        monkeypatch.undo()
+        assert len(made) >= num / 2
+        num_looks[num] = len(looked)
+    assert num_looks[800] <= 2.2 * num_looks[400]
+
+
+def test_random_draws_differ_between_photos_and_come_from_all_sources() -> None:
+    made, _ = make(crowd(300), train_strategy="random")
+    drawn = made[(made["split"] == "train")]["garment"].value_counts()
+    assert len(drawn) > 40, "a ring of 150 photos is drawn from everywhere"
+    assert drawn.max() < 20
+
+
+@pytest.mark.parametrize(
+    ("setting", "strategy"),
+    [("train_strategy", "all"), ("train_strategy", "same_garment"), ("unpaired_strategy", "all")],
+)
+def test_too_many_pairs_are_refused_before_they_are_made(
+    setting: str, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = crowd(200)
+    limited = {"max_pairs": 2000, "train_strategy": "random", setting: strategy}
+    monkeypatch.setattr(pairing.PairMaker, "_of_source", lambda *_: pytest.fail("made a pair"))
+    with pytest.raises(UserError, match=rf"pairs\.{setting}: {strategy} would make about [\d,]+ pairs of 400 photos"):
+        make(photos, **limited)
+
+
+@pytest.mark.parametrize("strategy", ["all", "same_garment"])
+def test_the_estimate_is_the_number_that_is_made(strategy: str) -> None:
+    photos = crowd(40)
+    made, _ = make(photos, train_strategy=strategy, unpaired_strategy="all")
+    num_train = int((made["split"] == "train").sum())
+    num_unpaired = int((made["kind"] == "unpaired").sum())
+    # the estimate of unpaired ones counts the garment worn, too, which is left out later
+    assert len(
+        make(photos, train_strategy=strategy, unpaired_strategy="all", max_pairs=num_train + 2 * num_unpaired)[0]
+    )
+    with pytest.raises(UserError, match="max_pairs"):
+        make(photos, train_strategy=strategy, unpaired_strategy="all", max_pairs=num_train + num_unpaired - 1)

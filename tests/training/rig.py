@@ -135,8 +135,8 @@ def steep_stage(name: str, config: Config) -> Stage:
     return SteepStage(name, config.stages[name])
 
 
-def write_data(folder: Path, *, white_person: int | None = None, num_shards: int = 2) -> None:
-    """pairs.parquet and pack/*.safetensors of random pictures in `folder`."""
+def write_data(folder: Path, *, white_person: int | None = None, num_shards: int = 2, agnostic: str = "limbs") -> None:
+    """pairs.parquet and pack/*.{safetensors,parquet} of random pictures in `folder`."""
     num = NUM_TRAIN + NUM_VAL
     rng = np.random.default_rng(5)
     height, width = SIZE_HW
@@ -154,7 +154,7 @@ def write_data(folder: Path, *, white_person: int | None = None, num_shards: int
             "ids": [ids[row] for row in rows],
             "roles": [ids[row].split("/")[0] for row in rows],
             "sizes": [list(SIZE_HW)],
-            "agnostic": "limbs",
+            "agnostic": agnostic,
             "fill": 255,
         }
         planes = {"image": image_NHWC, "keypoints": keypoints_NK3}
@@ -165,7 +165,7 @@ def write_data(folder: Path, *, white_person: int | None = None, num_shards: int
             folder / "pack" / f"shard{shard}.safetensors",
             metadata={METADATA_KEY: json.dumps(header)},
         )
-        verdicts = pd.DataFrame({"id": header["ids"], "status": "ok", "stage": None, "reason": None})
+        verdicts = pd.DataFrame({"id": header["ids"], "status": "ok", "stage": None, "reason": None}, dtype="str")
         verdicts.to_parquet(folder / "pack" / f"shard{shard}.parquet")
     rows = [
         {

@@ -201,6 +201,17 @@ def test_the_run_directory_of_other_settings_is_refused(data: Path, straight: Pa
         rig.train_here(rig.arguments(data, tmp_path, lr=2e-2), rig.dropping_stage)
 
 
+def test_a_checkpoint_of_another_agnostic_rule_is_refused(straight: Path, tmp_path: Path) -> None:
+    """The same pixels, so that nothing but the rule's name differs."""
+    shutil.copytree(straight, tmp_path, dirs_exist_ok=True)
+    rig.write_data(tmp_path / "other", agnostic="ootd")
+    args = rig.arguments(tmp_path / "other", tmp_path)
+    args.config.write_text(json.dumps({**json.loads(args.config.read_text()), "cutouts": {"agnostic": "ootd"}}))
+    message = r"step-00000010 belongs to .* different cutouts.agnostic \(checkpoint limbs, this run ootd\);"
+    with pytest.raises(UserError, match=message):
+        rig.train_here(args, rig.dropping_stage)
+
+
 def test_a_second_run_on_the_same_directory_is_refused(data: Path, tmp_path: Path) -> None:
     args = rig.arguments(data, tmp_path, num_steps=100)
     first = rig.start(args, rig.slow_stage)

@@ -141,6 +141,28 @@ def test_sampling_accepts_the_weights_and_refuses_them_under_other_settings(data
         read_trained(configuration.parse(values), ["base"], [args.weights], "limbs")
 
 
+def test_photos_packed_by_another_agnostic_rule_are_refused(tmp_path: Path) -> None:
+    rig.write_data(tmp_path, agnostic="hr_viton")
+    args = rig.arguments(tmp_path, tmp_path, num_steps=1)
+    with pytest.raises(UserError, match="regions of the rule 'hr_viton', but cutouts.agnostic is 'limbs'; run the"):
+        rig.train_here(args)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_remember_their_agnostic_rule_and_serve_no_other(tmp_path: Path) -> None:
+    rig.write_data(tmp_path, agnostic="hr_viton")
+    args = rig.arguments(tmp_path, tmp_path, num_steps=1)
+    args.config.write_text(json.dumps({**json.loads(args.config.read_text()), "cutouts": {"agnostic": "hr_viton"}}))
+    rig.train_here(args)
+    config = configuration.load(args.config)
+    assert read_json(args.summary)["agnostic"] == "hr_viton"
+    assert read_trained(config, ["base"], [args.weights], "hr_viton")
+    with pytest.raises(
+        UserError, match="trained for regions of rule 'hr_viton', but these photos are packed with 'sam'"
+    ):
+        read_trained(config, ["base"], [args.weights], "sam")
+
+
 def test_run_directories_follow_science_and_not_the_machine(data: Path, tmp_path: Path) -> None:
     def run_dirs() -> int:
         return len(list((tmp_path / "runs").iterdir()))
@@ -258,3 +280,21 @@ def test_weights_files_have_one_form(tmp_path: Path) -> None:
     with safe_open(tmp_path / "0.safetensors", framework="pt") as file:
         assert file.metadata() == metadata
     assert all(torch.equal(load_file(tmp_path / "0.safetensors")[name], tensors[name]) for name in tensors)
+
+
+def test_too_much_quarantine_stops_before_anything_is_trained(tmp_path: Path) -> None:
+    """Each stage's shard jobs go on past a bad photo; the share is judged here, over the whole data set."""
+    import pandas as pd
+
+    rig.write_data(tmp_path)
+    table = tmp_path / "pack" / "shard0.parquet"
+    verdicts = pd.read_parquet(table)
+    verdicts.loc[:1, ["status", "stage", "reason"]] = ["quarantined", "masks", "planted reason"]
+    verdicts.to_parquet(table)
+    args = rig.arguments(tmp_path, tmp_path / "results")
+    values = json.loads(args.config.read_text())
+    args.config.write_text(json.dumps({**values, "max_quarantined": 0.0}))
+    with pytest.raises(UserError, match=r"2 of \d+ photos cannot be used") as refused:
+        rig.train_here(args)
+    assert str(refused.value).count("masks: planted reason") == 2
+    assert not (tmp_path / "results" / "run").exists()

@@ -22,7 +22,7 @@ import pandas as pd
 
 from tryon import config, files, images
 from tryon.config import DatasetConfig
-from tryon.dataset import fingerprint, folder, formats, lists, manifest
+from tryon.dataset import duplicates, fingerprint, folder, formats, lists, manifest
 from tryon.dataset.annotation import check_role, check_size
 from tryon.dataset.folder import PhotoFiles
 from tryon.dataset.formats.interface import Reader
@@ -39,7 +39,7 @@ REPAIRS_FILE = "repairs.csv"
 REPAIR_COLUMNS = ("id", "stage", "repair")
 PROGRESS_S = 10.0
 
-Verdict = dict[str, Any]  # {"width", "height", "categories", "repairs"} of a usable photo, or {"reason"}
+Verdict = dict[str, Any]  # of a usable photo what `verify` says of it, else {"reason"}
 
 
 class Survey(NamedTuple):
@@ -93,7 +93,8 @@ def survey(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> Survey:
         elif fact is None:
             bad.append((photo.id, f"photos.csv has no line for it; add '{photo.file},IDENTITY,GARMENT'"))
         else:
-            rows.append(_row(photo, verdict, fact, sha256, annotated[photo.id]))
+            keypoints_sha256 = photo.keypoints and reader.annotation_sha256(root, photo.keypoints, sha256)
+            rows.append(_row(photo, verdict, fact, sha256[photo.file], annotated[photo.id], keypoints_sha256))
             repairs += [(photo.id, STAGE, repair) for repair in verdict["repairs"]]
     quarantine = pd.DataFrame(
         [(id_, STAGE, reason) for id_, reason in sorted(bad)], columns=list(QUARANTINE_COLUMNS), dtype=object
@@ -107,6 +108,8 @@ def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
     try:
         if photo.annotation is None:
             raise BadItem(f"no annotation annotations/{photo.id}.json; annotate the photo, or take it away")
+        if not reader.cfg.follow_links:
+            folder.check_inside(root, photo.file)
         decoded = images.decode(root / photo.file)
         height, width = decoded.image_HWC.shape[:2]
         annotation = reader.annotate(root, photo.annotation, photo.role)
@@ -116,8 +119,13 @@ def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
     except BadItem as problem:
         return {"reason": str(problem)}
     categories = [category for category in CATEGORIES if category in annotation.categories]
-    repairs = [*decoded.repairs, *annotation.repairs]
-    return {"width": width, "height": height, "categories": ",".join(categories), "repairs": repairs}
+    return {
+        "width": width,
+        "height": height,
+        "categories": ",".join(categories),
+        "repairs": [*decoded.repairs, *annotation.repairs],
+        **duplicates.fingerprints(decoded.image_HWC),
+    }
 
 
 def _verdicts(
@@ -201,24 +209,31 @@ def _without_photo(listing: folder.Listing, facts: dict[str, lists.PhotoFacts] |
 
 
 def _row(
-    photo: PhotoFiles, verdict: Verdict, fact: lists.PhotoFacts, sha256: dict[str, str], annotation_sha256: str
+    photo: PhotoFiles,
+    verdict: Verdict,
+    fact: lists.PhotoFacts,
+    sha256: str,
+    annotation_sha256: str,
+    keypoints_sha256: str | None,
 ) -> dict[str, object]:
     assert photo.annotation is not None  # verify() refuses a photo without one
     return {
         "id": photo.id,
         "role": photo.role,
         "file": photo.file,
-        "sha256": sha256[photo.file],
+        "sha256": sha256,
         "width": verdict["width"],
         "height": verdict["height"],
         "annotation": photo.annotation,
         "annotation_sha256": annotation_sha256,
         "keypoints": photo.keypoints,
-        "keypoints_sha256": None if photo.keypoints is None else sha256[photo.keypoints],
+        "keypoints_sha256": keypoints_sha256,
         "identity": fact.identity,
         "garment": fact.garment,
         "categories": verdict["categories"],
         manifest.SPLIT: fact.split,
+        "pixels": verdict["pixels"],
+        "phash": verdict["phash"],
     }
 
 

@@ -36,7 +36,7 @@ def read_given(path: Path, size_hw: tuple[int, int]) -> np.ndarray:
     """
     person = max(_people(path), key=_box_score)
     keypoints_K3 = _points(person, path.name)
-    _check_inside(keypoints_K3, size_hw, path.name)
+    check_inside(keypoints_K3, size_hw, path.name)
     return keypoints_K3
 
 
@@ -50,8 +50,7 @@ def read_near(path: Path, size_hw: tuple[int, int], box_xyxy: Box) -> tuple[np.n
 
     Returns:
         float64 [17, 3] as `read_given`, of the person whose visible points' box has the largest IoU with `box_xyxy`,
-        and where nobody stands there, of the largest; and a repair "kind: detail" where there was a
-        choice.
+        and where nobody stands there, of the largest; and a repair "kind: detail" where there was a choice.
 
     Raises:
         BadItem: as `read_given`.
@@ -62,7 +61,7 @@ def read_near(path: Path, size_hw: tuple[int, int], box_xyxy: Box) -> tuple[np.n
     is_there = max(overlaps) > 0
     ranks = overlaps if is_there else [_area(box) for box in boxes]
     chosen = ranks.index(max(ranks))
-    _check_inside(people[chosen], size_hw, path.name)
+    check_inside(people[chosen], size_hw, path.name)
     if len(people) == 1:
         return people[0], ()
     why = f"overlaps the annotation most (IoU {overlaps[chosen]:.2f})" if is_there else "is the largest"
@@ -125,8 +124,17 @@ def _points(person: dict[str, Any], name: str) -> np.ndarray:
     return np.concatenate([points_K2, scores_K[:, None]], axis=1)[:count]
 
 
-def _check_inside(keypoints_K3: np.ndarray, size_hw: tuple[int, int], name: str) -> None:
-    """Refuse points that lie more than a tenth of the photo outside: they belong to another picture or size."""
+def check_inside(keypoints_K3: np.ndarray, size_hw: tuple[int, int], name: str) -> None:
+    """Refuse visible points that lie more than a tenth of the photo outside.
+
+    Args:
+        keypoints_K3: COCO-17: x and y in photo pixels, score (0: not visible).
+        size_hw: height and width of the photo in pixels.
+        name: where they come from, for the message.
+
+    Raises:
+        BadItem: they belong to another picture or to another size of it.
+    """
     height, width = size_hw
     share_K2 = keypoints_K3[:, :2] / (width, height)
     outside_K = (keypoints_K3[:, 2] > 0) & ((share_K2 < -0.1) | (share_K2 > 1.1)).any(axis=1)

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tryon.dataset.folder import PHOTO_SUFFIXES, ROLES, Listing, stem
+from tryon.dataset.folder import PHOTO_SUFFIXES, ROLES, Listing, split_name, stem
 from tryon.errors import UserError
 
 SPLITS = ("train", "val", "test")
 PAIRS_FILE = "pairs.txt"
 PHOTOS_FILE = "photos.csv"
+MAX_SUGGESTIONS = 20
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def _photo_facts(line: dict[str, str | None], number: int) -> tuple[str, PhotoFa
         raise UserError(f"photo is {photo!r}, expected person/NAME.jpg or garment/NAME.jpg")
     if split and split not in SPLITS:
         raise UserError(f"split is {split!r}, expected one of {', '.join(SPLITS)} or nothing")
-    id_ = f"{role}/{_without_suffix(name)}"
-    return id_, PhotoFacts(identity or _without_suffix(name), _without_suffix(garment) or None, split or None, number)
+    id_ = f"{role}/{without_suffix(name)}"
+    return id_, PhotoFacts(identity or without_suffix(name), without_suffix(garment) or None, split or None, number)
 
 
 def read_pairs_txt(root: Path, listing: Listing) -> tuple[list[GivenPair], list[str]]:
@@ -101,12 +102,13 @@ def read_pairs_txt(root: Path, listing: Listing) -> tuple[list[GivenPair], list[
     for id_, _ in listing.problems:
         role, _, name = id_.partition("/")
         if role in names:
-            names[role] |= {name, stem(name)}
+            names[role].update((name, stem(name)))
     pairs: list[GivenPair] = []
     mistakes: list[str] = []
     seen: dict[tuple[str, str], int] = {}
     for number, text in _pair_lines(root):
-        divided = _divide(text, names)
+        # among 100 000 names, finding the nearest one takes a second
+        divided = _divide(text, names, suggest=len(mistakes) < MAX_SUGGESTIONS)
         if isinstance(divided, str):
             mistakes.append(f"line {number}: {divided}")
         elif divided in seen:
@@ -134,24 +136,24 @@ def _pair_lines(root: Path) -> Iterator[tuple[int, str]]:
             yield number, unicodedata.normalize("NFC", line)
 
 
-def _divide(text: str, names: dict[str, set[str]]) -> tuple[str, str] | str:
+def _divide(text: str, names: dict[str, set[str]], suggest: bool) -> tuple[str, str] | str:
     """The (person, garment) names of a line, or what is wrong with it."""
     parts = [part.strip() for part in text.split("\t") if part.strip()] if "\t" in text else text.split()
     if "\t" not in text and len(parts) > 2:
         words = text.strip().split(" ")
         candidates = [(" ".join(words[:cut]).strip(), " ".join(words[cut:]).strip()) for cut in range(1, len(words))]
         fitting = [
-            (_without_suffix(person), _without_suffix(garment))
+            (without_suffix(person), without_suffix(garment))
             for person, garment in candidates
-            if _without_suffix(person) in names["person"] and _without_suffix(garment) in names["garment"]
+            if without_suffix(person) in names["person"] and without_suffix(garment) in names["garment"]
         ]
         if len(fitting) == 1:
             return fitting[0]
     if len(parts) != 2:
         return f"expected 'person.jpg garment.jpg', found {text.strip()!r}; separate names that hold blanks by a tab"
-    person, garment = (_without_suffix(part) for part in parts)
+    person, garment = (without_suffix(part) for part in parts)
     missing = [
-        f"{role}/{name} does not exist{_nearest(name, names[role])}"
+        f"{role}/{name} does not exist{_nearest(name, names[role]) if suggest else ''}"
         for role, name in (("person", person), ("garment", garment))
         if name not in names[role]
     ]
@@ -163,5 +165,7 @@ def _nearest(name: str, known: set[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _without_suffix(name: str) -> str:
-    return name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in PHOTO_SUFFIXES else name
+def without_suffix(name: str) -> str:
+    """A photo's name without the suffix of its format."""
+    stem, suffix = split_name(name)
+    return stem if suffix.lower() in PHOTO_SUFFIXES else name

@@ -39,20 +39,26 @@ class Photo(NamedTuple):
     categories: str
     """Comma list of the garment categories annotated."""
     split: str | None = None
-    """From photos.csv. In the manifest only: a new split must not rename a shard."""
+    """From photos.csv. In the manifest only, as are the next two: a new split must not rename a shard."""
+    pixels: str | None = None
+    """16 hex digits of the decoded pixels: equal for equal pictures, whatever their files."""
+    phash: str | None = None
+    """64 hex digits of the perceptual hash (tryon/dataset/duplicates.py)."""
 
 
-COLUMNS = Photo._fields[:-1]
+MANIFEST_ONLY = ("split", "pixels", "phash")
+
+COLUMNS = tuple(name for name in Photo._fields if name not in MANIFEST_ONLY)
 """Columns of a shard."""
 
 SPLIT = "split"
-_NULLABLE = ("keypoints", "keypoints_sha256", "garment", SPLIT)
+_NULLABLE = ("keypoints", "keypoints_sha256", "garment", *MANIFEST_ONLY)
 _INTEGERS = ("width", "height")
 
 
 def frame(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Rows → a manifest sorted by id, with fixed columns and types even where there are no rows."""
-    table = pd.DataFrame(rows, columns=[*COLUMNS, SPLIT]).sort_values("id", ignore_index=True)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *MANIFEST_ONLY]).sort_values("id", ignore_index=True)
     return _typed(table)
 
 
@@ -71,7 +77,7 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such manifest; run the stage `dataset` first") from None
-    missing = {*COLUMNS, SPLIT} - set(table.columns)
+    missing = {*COLUMNS, *MANIFEST_ONLY} - set(table.columns)
     if missing:
         raise UserError(f"{path}: not a manifest, it lacks {', '.join(sorted(missing))}; run the stage `dataset` again")
     return _typed(table)

@@ -64,15 +64,6 @@ def listed_pairs(path: Path | str, lists: Sequence[str]) -> list[Pair]:
     return pairs
 
 
-def tables_beside(packs: Iterable[Path | str]) -> list[Path]:
-    """The table that the stage `pack` wrote beside each packed file."""
-    tables = [Path(path).with_suffix(".parquet") for path in packs]
-    for table in tables:
-        if not table.is_file():
-            raise UserError(f"{table}: no such table; `pack` writes it beside its .safetensors, run it again")
-    return tables
-
-
 def reasons_to_drop(pairs: Iterable[Pair], packed: PackedPhotos, tables: Iterable[Path]) -> dict[str, str]:
     """{pair_id: reason} of the pairs with a photo that is not packed; the reason is that of its quarantine."""
     verdicts = pd.concat([pd.read_parquet(table) for table in tables], ignore_index=True)

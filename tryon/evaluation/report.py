@@ -12,24 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from tryon import files
 from tryon.config import Config, load
-from tryon.dataset.manifest import read_manifest
 from tryon.errors import UserError
+from tryon.evaluation import inspect, page
 from tryon.evaluation import report_facts as facts
 from tryon.evaluation import report_pictures as pictures
 from tryon.evaluation import report_quality as quality
-from tryon.evaluation import report_repairs as repairs
 from tryon.evaluation.evaluate import open_judge, read_indices
 from tryon.evaluation.judge import Judge
 from tryon.evaluation.metrics import METRICS
 from tryon.evaluation.pair_lists import Pair, listed_pairs
-from tryon.ontology import LABELS, PALETTE
 
-TEMPLATES = Path(__file__).parent / "templates"
 NUM_HERO = 4
 NUM_SIDE_BY_SIDE = 4
 
@@ -46,42 +41,14 @@ def run(args: argparse.Namespace) -> None:
     """Gather, draw and write the page."""
     config = load(args.config)
     values = {**gather(config, args.data, args.results), "place": args.results.name}
-    files.write_text(args.out, render(values))
+    files.write_text(args.out, page.render("report.html", values))
     print(f"report: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
-
-
-def render(values: dict[str, Any]) -> str:
-    """The page of gathered values."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = duration
-    environment.filters["thousands"] = lambda number: f"{number:,}".replace(",", "\u202f")
-    style = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704 (our own file)
-    return environment.get_template("report.html").render(style=style, **values)
-
-
-def duration(seconds: float) -> str:
-    """``41 s``, ``3 min 05 s`` or ``2 h 10 min``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
     """Everything that the template prints."""
     results = facts.Results.open(root)
-    manifest = read_manifest(root / "dataset" / "manifest.parquet")
     pairs_file = root / "pairs" / "pairs.parquet"
-    all_pairs = pd.read_parquet(pairs_file)
-    bad = facts.quarantined(results)
-    bad_photos = [row for row in bad if row["stage"] != "pairs"]  # that stage refuses pairs
     summary = _read_summary(root)
     metrics = pd.read_parquet(root / "evaluate" / "metrics.parquet")
     systems = ["cascade", *config.references]
@@ -91,7 +58,6 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
     shown = list(_samples(config, summary, metrics, judge, judged))
     primary = quality.primary_list(summary)
     return {
-        "config": config,
         "summary": summary,
         "headline": quality.headline(summary),
         "duels": quality.duels(summary, primary) if primary else [],
@@ -104,14 +70,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "samples": shown,
         "side_by_side": _side_by_side(shown, metrics, judge, judged, config),
         "trainings": facts.trainings(results, config),
-        "photo_counts": facts.photo_counts(manifest, all_pairs),
-        "pair_counts": facts.pair_counts(all_pairs),
-        "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
-        "quarantined": bad,
-        "mended": repairs.mended(results),
-        "doubtful": repairs.doubtful(results),
-        "cards": pictures.gallery(results, manifest, bad_photos, data, config),
-        "labels": [(name, "#" + "".join(f"{part:02x}" for part in PALETTE[i])) for i, name in enumerate(LABELS)][1:],
+        **inspect.gather(config, data, root),
         "provenance": facts.provenance(results, config),
         "durations": facts.durations(results),
         "metrics": [metric for metric in METRICS if metric.name in set(metrics["metric"])],

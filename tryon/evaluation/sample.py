@@ -25,13 +25,13 @@ from tryon.config import Config, SampleConfig, load
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import UserError
-from tryon.evaluation.pair_lists import Pair, listed_pairs, reasons_to_drop, tables_beside
+from tryon.evaluation.pair_lists import Pair, listed_pairs, reasons_to_drop
 from tryon.evaluation.pictures import has_key, read_picture, write_picture
 from tryon.evaluation.trained import Trained, read_trained
 from tryon.methods.conditions import collate, condition_arrays
 from tryon.methods.seeds import seed_of
 from tryon.ontology import CATEGORY_BIT
-from tryon.packed import PackedPhoto, PackedPhotos, check_quarantined
+from tryon.packed import PackedPhoto, PackedPhotos, check_quarantined, tables_beside
 from tryon.provenance import write_provenance
 
 CASCADE = "cascade"
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> None:
     tables = tables_beside(args.packs)
     check_quarantined(tables, config.max_quarantined)
     packed = PackedPhotos(args.packs)
+    packed.refuse_other_rule(config.cutouts.agnostic)
     names = stages_of(config, args.system)
     trained = read_trained(config, names, args.weights, packed.agnostic)
 

@@ -18,13 +18,14 @@ import numpy as np
 from tryon import files, images
 from tryon.config import DatasetConfig
 from tryon.dataset import formats
-from tryon.dataset.given_keypoints import read_given
+from tryon.dataset.folder import PhotoFiles
+from tryon.dataset.formats.interface import Reader
 from tryon.errors import BadItem, UserError
 from tryon.ontology import KEYPOINT_NAMES, SKELETON
 from tryon.prepare.keypoints import Box, box_of_labels
 from tryon.prepare.masks import draw_label_map
 
-ROLES = ("person", "garment")
+OWN_FORMAT = DatasetConfig()
 PADDING = 1.25  # mmpose's GetBBoxCenterScale
 REACH = 1.6  # rotation by 30 degrees (1.37), scale 1.25 and shift 0.16 seldom meet; what lies beyond becomes black
 OVERSAMPLING = 1.5  # resolution of a crop relative to the network's input
@@ -52,40 +53,48 @@ class LabelledPhoto:
         return self.id.split("/")[0]
 
 
-def labelled_photos(data: Path) -> Iterator[tuple[LabelledPhoto, np.ndarray]]:
+def labelled_photos(data: Path, dataset: DatasetConfig = OWN_FORMAT) -> Iterator[tuple[LabelledPhoto, np.ndarray]]:
     """Every photo of a data folder that has an annotation and keypoints, with its pixels (uint8 RGB).
 
     Photos without keypoints are left out (own annotations often cover a part); unusable ones too, each with a line
     on stderr.
 
+    Args:
+        data: the data folder.
+        dataset: how the folder is read.
+
     Raises:
-        UserError: not a single photo can be used.
+        UserError: not a single photo can be used, or the folder has another layout.
     """
+    reader = formats.reader(dataset)
+    listing = reader.scan(data)
+    for id_, problem in listing.problems:
+        print(f"left out {id_}: {problem}", file=sys.stderr)
     count = 0
-    for role in ROLES:
-        pictures = {path.stem: path for path in sorted((data / role).glob("*"))}
-        for path in sorted((data / "keypoints" / role).glob("*.json")):
-            try:
-                yield _read(data, path, pictures.get(path.stem, data / role / f"{path.stem}.jpg"))
-                count += 1
-            except BadItem as problem:
-                print(f"left out {role}/{path.stem}: {problem}", file=sys.stderr)
+    for photo in listing.photos:
+        if photo.keypoints is None:
+            continue
+        try:
+            yield _read(data, reader, photo)
+            count += 1
+        except BadItem as problem:
+            print(f"left out {photo.id}: {problem}", file=sys.stderr)
     if not count:
         raise UserError(
-            f"{data}: no photo with keypoints; a photo needs person/NAME.jpg, annotations/person/NAME.json (ISAT) and "
-            "keypoints/person/NAME.json (mmpose prediction JSON), or the same three under garment/"
+            f"{data}: no photo with keypoints; a photo needs an annotation and keypoints/person/NAME.json or "
+            "keypoints/garment/NAME.json (mmpose prediction JSON), or keypoints in the annotations of its format"
         )
 
 
-def _read(data: Path, keypoints_file: Path, file: Path) -> tuple[LabelledPhoto, np.ndarray]:
-    role, name = keypoints_file.parent.name, keypoints_file.stem
+def _read(data: Path, reader: Reader, photo: PhotoFiles) -> tuple[LabelledPhoto, np.ndarray]:
+    if photo.annotation is None or photo.keypoints is None:
+        raise BadItem("no annotation, so there is no box round what the keypoints belong to; annotate the photo")
+    file = data / photo.file
     image_HWC = images.read_rgb(file)
     size_hw = (image_HWC.shape[0], image_HWC.shape[1])
-    labels_HW = draw_label_map(
-        formats.reader(DatasetConfig()).annotate(data, f"annotations/{role}/{name}.json", role), size_hw
-    )
-    photo = LabelledPhoto(f"{role}/{name}", file, box_of_labels(labels_HW, role), read_given(keypoints_file, size_hw))
-    return photo, image_HWC
+    labels_HW = draw_label_map(reader.annotate(data, photo.annotation, photo.role), size_hw)
+    keypoints_K3 = reader.keypoints(data, photo.keypoints, size_hw)
+    return LabelledPhoto(photo.id, file, box_of_labels(labels_HW, photo.role), keypoints_K3), image_HWC
 
 
 def is_held_out(photo_id: str, share: float) -> bool:
@@ -131,7 +140,13 @@ def cut(photo: LabelledPhoto, image_HWC: np.ndarray, input_wh: tuple[int, int]) 
     return crop_HWC, (crop_left, crop_top, crop_right, crop_bottom), keypoints_K3
 
 
-def write_crops(data: Path, out: Path, input_wh: tuple[int, int], held_out_share: float) -> dict[str, int]:
+def write_crops(
+    data: Path,
+    out: Path,
+    input_wh: tuple[int, int],
+    held_out_share: float,
+    dataset: DatasetConfig = OWN_FORMAT,
+) -> dict[str, int]:
     """Write `out`/train.json, `out`/val.json (COCO) and the crops that they name.
 
     Args:
@@ -139,6 +154,7 @@ def write_crops(data: Path, out: Path, input_wh: tuple[int, int], held_out_share
         out: folder to write into.
         input_wh: width and height of the network's input in pixels.
         held_out_share: share of photos for val.json.
+        dataset: how the folder is read.
 
     Returns:
         Number of photos in train and in val.
@@ -147,7 +163,7 @@ def write_crops(data: Path, out: Path, input_wh: tuple[int, int], held_out_share
         UserError: no photo can be used, or all fell on one side.
     """
     sets: dict[str, list[tuple[str, Box, np.ndarray, tuple[int, int]]]] = {"train": [], "val": []}
-    for photo, image_HWC in labelled_photos(data):
+    for photo, image_HWC in labelled_photos(data, dataset):
         crop_HWC, box_xyxy, keypoints_K3 = cut(photo, image_HWC, input_wh)
         name = f"{photo.id}.jpg"
         files.write_bytes(out / name, images.encode_jpeg(crop_HWC))

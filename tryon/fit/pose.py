@@ -24,6 +24,8 @@ from typing import Any
 import torch
 
 from tryon import config, files, weights
+from tryon.config import DatasetConfig
+from tryon.dataset import formats
 from tryon.errors import UserError
 from tryon.fit.crops import is_held_out, labelled_photos, write_crops
 from tryon.fit.pose_score import score
@@ -138,11 +140,15 @@ def save_weights(path: Path, network: torch.nn.Module, meta: dict[str, Any]) -> 
     files.write_atomic(path, lambda temporary: torch.save({"meta": meta, "state_dict": state}, temporary))
 
 
-def data_digest(data: Path) -> str:
-    """Digest of names and contents of a data folder's keypoint files: which photos a model learned from."""
+def data_digest(data: Path, dataset: DatasetConfig) -> str:
+    """Digest of ids and contents of a data folder's keypoints: which photos a model learned from."""
+    reader = formats.reader(dataset)
     total = hashlib.sha256()
-    for path in sorted((data / "keypoints").glob("*/*.json")):
-        total.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes())
+    for photo in reader.scan(data).photos:
+        if photo.keypoints is not None:
+            path = data / photo.keypoints
+            own = {photo.keypoints: files.sha256_file(path)} if path.is_file() else {}
+            total.update(f"{photo.id}\0{reader.annotation_sha256(data, photo.keypoints, own)}\0".encode())
     return total.hexdigest()
 
 
@@ -159,7 +165,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, store and score a model."""
-    cfg = config.load(args.config).keypoints
+    whole = config.load(args.config)
+    cfg = whole.keypoints
     config_file = find_config(cfg.config)
     start_sha256 = None
     if args.start is not None:
@@ -168,7 +175,7 @@ def run(args: argparse.Namespace) -> None:
     input_wh = settings.codec.input_size if "codec" in settings else settings.model.head.decoder.input_size
     work = args.out / "work"
     started = time.monotonic()
-    counts = write_crops(args.data, work / "crops", tuple(input_wh), args.held_out)
+    counts = write_crops(args.data, work / "crops", tuple(input_wh), args.held_out, whole.dataset)
     print(f"fit-pose: {counts['train']} photos to train on, {counts['val']} held out", file=sys.stderr, flush=True)
     settings = plan(config_file, work / "crops", work, counts=counts, epochs=args.epochs, seed=args.seed)
     network = train(settings, args.start, is_trusted=start_sha256 is not None and start_sha256 == cfg.sha256)
@@ -180,7 +187,7 @@ def run(args: argparse.Namespace) -> None:
     checkpoint = args.out / "pose.pth"
     facts = {
         "command": shlex.join(["tryon", *sys.argv[1:]]),
-        "data_sha256": data_digest(args.data),
+        "data_sha256": data_digest(args.data, whole.dataset),
         "num_train": counts["train"],
         "epochs": settings.train_cfg.max_epochs,
         "seed": args.seed,
@@ -189,7 +196,7 @@ def run(args: argparse.Namespace) -> None:
     save_weights(checkpoint, network, facts)
     seconds = round(time.monotonic() - started)
     model = PoseModel(own_config, checkpoint, device=cfg.device, is_trusted=False)
-    held_out = (pair for pair in labelled_photos(args.data) if is_held_out(pair[0].id, args.held_out))
+    held_out = (pair for pair in labelled_photos(args.data, whole.dataset) if is_held_out(pair[0].id, args.held_out))
     scores = score(model, held_out, min_score=cfg.min_score)
     report = {
         "sha256": files.sha256_file(checkpoint),

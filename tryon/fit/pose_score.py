@@ -7,7 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from tryon.fit.crops import ROLES, LabelledPhoto
+from tryon.dataset.folder import ROLES
+from tryon.fit.crops import LabelledPhoto
 from tryon.ontology import KEYPOINT_NAMES
 from tryon.prepare.pose_model import PoseModel
 

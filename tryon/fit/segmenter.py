@@ -1,6 +1,6 @@
 """`tryon fit-segmenter`: train the reduced segment-anything model on annotated photos, or adapt it to your own.
 
-    tryon fit-segmenter --data DIR --out DIR [--init resources/segmenter/sam.pth] [--steps N]
+    tryon fit-segmenter --data DIR --out DIR [--config F] [--init resources/segmenter/sam.pth] [--steps N]
 
 Prompted training after Kirillov et al. 2023, "Segment Anything", §3 and appendix A: for each photo the encoder runs
 once and the decoder answers several prompts (box, points, rough mask; points and mask are left out now and then),
@@ -8,7 +8,7 @@ under a pixel loss, a dice loss and a squared error of the predicted IoU. Differ
 cross-entropy instead of the focal loss, because the prompts leave no doubt but about the edge; and the rough mask is
 a roughened truth, not the model's previous answer, because that is what an annotation is.
 
-Photos that photos.csv puts into `train` are learned (all, where there is no photos.csv); `test` is scored at the
+Photos that the folder's list puts into `train` are learned (all, where no list names a `test`); `test` is scored at the
 end, through the same code as the stage `cutouts`. Written: sam.pth (float16 tensors) and sam.json beside it.
 """
 
@@ -29,13 +29,25 @@ import torch
 from segment_anything.modeling import Sam
 from torch.nn import functional
 
-from tryon import files, provenance
+from tryon import config, files, provenance
+from tryon.config import DatasetConfig
+from tryon.dataset import formats
 from tryon.errors import BadItem, UserError
-from tryon.fit.segmenter_data import EXACT_SHARE, Example, Rng, coarsen, list_photos, read_example, vary
+from tryon.fit.segmenter_data import (
+    EXACT_SHARE,
+    OWN_FORMAT,
+    Example,
+    Rng,
+    coarsen,
+    list_photos,
+    read_example,
+    vary,
+)
 from tryon.geometry import Letterbox
 from tryon.prepare import sam as models
-from tryon.prepare.cutouts import SamCutter, iou
+from tryon.prepare.cutter import SamCutter
 from tryon.prepare.prompts import NO_POINT, PERSON, mask_logits, part_mask, prompts_for
+from tryon.prepare.quality import iou
 
 CACHE_PX = 512  # longer side of photos in memory: twice what the model sees, for enlarged views
 PROMPTS_PER_PHOTO = 2
@@ -218,13 +230,21 @@ def _rate(step: int, settings: FitSettings) -> float:
     return settings.lr * ((step + 1) / warmup if step < warmup else 0.5 * (1.0 + float(np.cos(np.pi * progress))))
 
 
-def score(cutter: SamCutter, data: Path, splits: tuple[str, ...] | None, *, seed: int = 0) -> dict[str, float | int]:
+def score(
+    cutter: SamCutter,
+    data: Path,
+    splits: tuple[str, ...] | None,
+    *,
+    dataset: DatasetConfig = OWN_FORMAT,
+    seed: int = 0,
+) -> dict[str, float | int]:
     """IoU of cut-outs with the true masks of a data folder, prompted by roughened annotations.
 
     Args:
         cutter: the model.
         data: folder whose annotations are true.
         splits: photos that photos.csv puts into these; None: all.
+        dataset: how the folder is read.
         seed: of the roughening.
 
     Returns:
@@ -233,9 +253,9 @@ def score(cutter: SamCutter, data: Path, splits: tuple[str, ...] | None, *, seed
     """
     answers: dict[str, list[float]] = {"garment": [], PERSON: []}
     given: dict[str, list[float]] = {"garment": [], PERSON: []}
-    photos = list_photos(data, splits)
+    photos = list_photos(data, splits, dataset)
     for index, photo in enumerate(photos):
-        example = read_example(data, photo)
+        example = read_example(data, photo, dataset=dataset)
         rng = np.random.default_rng((seed, index))
         true = {part: part_mask(example.labels_HW, part) for part in example.parts}
         rough = {part: coarsen(mask_HW, rng) for part, mask_HW in true.items()}
@@ -255,6 +275,7 @@ def score(cutter: SamCutter, data: Path, splits: tuple[str, ...] | None, *, seed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's options."""
     defaults = FitSettings()
+    parser.add_argument("--config", help="configuration file, of which `dataset` says how the folder is read")
     parser.add_argument("--data", type=Path, required=True, help="data folder with annotations")
     parser.add_argument("--out", type=Path, required=True, help="folder for sam.pth and sam.json")
     parser.add_argument("--init", type=Path, help="weights to start from, such as resources/segmenter/sam.pth")
@@ -272,24 +293,33 @@ def run(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     settings = FitSettings(steps=args.steps, batch_size=args.batch_size, lr=args.lr, seed=args.seed, bf16=args.bf16)
     model = models.load(models.SMALL, args.init) if args.init else models.build_small()
-    has_splits = (args.data / "photos.csv").is_file()
-    examples = read_examples(args.data, ("train",) if has_splits else None)
+    dataset = config.load(args.config).dataset if args.config else OWN_FORMAT
+    has_splits = _names_splits(args.data, dataset)
+    examples = read_examples(args.data, ("train",) if has_splits else None, dataset)
     started = time.monotonic()
     losses = fit(model, examples, settings)
     seconds = time.monotonic() - started
     weights = args.out / "sam.pth"
     files.write_bytes(weights, _packed(model))
-    scores = score(SamCutter(models.load(models.SMALL, weights)), args.data, ("test",)) if has_splits else None
+    cutter = SamCutter(models.load(models.SMALL, weights))
+    scores = score(cutter, args.data, ("test",), dataset=dataset) if has_splits else None
     files.write_json(args.out / "sam.json", _card(args, weights, settings, examples, losses, seconds, scores))
-    print(f"{weights}: {scores or 'not scored: no photos.csv says what is held out'}")
+    print(f"{weights}: {scores or 'not scored: no list of the folder puts photos into `test`'}")
 
 
-def read_examples(data: Path, splits: tuple[str, ...] | None) -> list[Example]:
+def _names_splits(data: Path, dataset: DatasetConfig) -> bool:
+    """Whether the folder says which photos are held out."""
+    reader = formats.reader(dataset)
+    facts = reader.facts(data, reader.scan(data)) or {}
+    return any(fact.split == "test" for fact in facts.values())
+
+
+def read_examples(data: Path, splits: tuple[str, ...] | None, dataset: DatasetConfig = OWN_FORMAT) -> list[Example]:
     """All usable photos of a folder, scaled down; unusable ones are named on stderr."""
     examples = []
-    for photo in list_photos(data, splits):
+    for photo in list_photos(data, splits, dataset):
         try:
-            example = read_example(data, photo, CACHE_PX)
+            example = read_example(data, photo, CACHE_PX, dataset)
         except BadItem as problem:
             print(f"left out {photo.id}: {problem}", file=sys.stderr)
             continue

@@ -8,7 +8,6 @@ Every function that draws random numbers takes the generator that it draws from.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,7 @@ from tryon import images
 from tryon.config import DatasetConfig
 from tryon.dataset import folder, formats
 from tryon.dataset.annotation import check_labels
-from tryon.dataset.lists import read_photos_csv
-from tryon.errors import BadItem, UserError
+from tryon.errors import UserError
 from tryon.geometry import Letterbox
 from tryon.ontology import CATEGORIES, KEYPOINT_FLIP, KEYPOINT_NAMES, LABEL_FLIP, LABEL_INDEX
 from tryon.prepare.masks import draw_label_map
@@ -35,6 +33,7 @@ SIZE_ERROR = 0.03  # dilation or erosion
 WARP_ERROR = 0.025  # smooth displacement
 EXACT_SHARE = 0.15  # of the examples have an exact rough mask: the model must learn to leave those alone
 
+OWN_FORMAT = DatasetConfig()
 SMALLEST_PART = 0.002  # of the picture's area: parts below this are not asked for
 
 
@@ -63,19 +62,24 @@ class Example:
         return [*found, PERSON] if is_person else found
 
 
-def list_photos(data: Path, splits: Iterable[str] | None) -> list[folder.PhotoFiles]:
+def list_photos(
+    data: Path, splits: Iterable[str] | None, dataset: DatasetConfig = OWN_FORMAT
+) -> list[folder.PhotoFiles]:
     """Annotated photos of a data folder, sorted by id.
 
     Args:
         data: the data folder.
-        splits: only photos that photos.csv puts into one of these; None: all photos.
+        splits: only photos that the folder's list puts into one of these; None: all photos.
+        dataset: how the folder is read.
 
     Raises:
         UserError: the folder has no such photos.
     """
-    photos = [photo for photo in folder.scan(data, follow_links=True).photos if photo.annotation]
+    reader = formats.reader(dataset)
+    listing = reader.scan(data)
+    photos = [photo for photo in listing.photos if photo.annotation]
     if splits is not None:
-        facts = read_photos_csv(data)
+        facts = reader.facts(data, listing)
         if facts is None:
             raise UserError(f"{data}: no photos.csv, which would say what is held out; give another folder to score on")
         photos = [photo for photo in photos if photo.id in facts and facts[photo.id].split in set(splits)]
@@ -84,41 +88,37 @@ def list_photos(data: Path, splits: Iterable[str] | None) -> list[folder.PhotoFi
     return photos
 
 
-def read_example(data: Path, photo: folder.PhotoFiles, longest_px: int | None = None) -> Example:
+def read_example(
+    data: Path, photo: folder.PhotoFiles, longest_px: int | None = None, dataset: DatasetConfig = OWN_FORMAT
+) -> Example:
     """Decode one photo, its annotation and its keypoints (none visible where none are given).
 
     Args:
         data: the data folder.
         photo: its files.
         longest_px: scale the longer side down to this; None keeps the size.
+        dataset: how the folder is read.
 
     Raises:
         BadItem: one of the files is unusable.
     """
     assert photo.annotation is not None
+    reader = formats.reader(dataset)
     image_HWC = images.read_rgb(data / photo.file)
     size_hw = (image_HWC.shape[0], image_HWC.shape[1])
-    annotation = formats.reader(DatasetConfig()).annotate(data, photo.annotation, photo.role)
+    annotation = reader.annotate(data, photo.annotation, photo.role)
     check_labels(annotation)
     labels_HW = draw_label_map(annotation, size_hw)
-    keypoints_K3 = _read_keypoints(data / photo.keypoints) if photo.keypoints else np.zeros((len(KEYPOINT_NAMES), 3))
+    keypoints_K3 = np.zeros((len(KEYPOINT_NAMES), 3))
+    if photo.keypoints:
+        keypoints_K3 = reader.keypoints(data, photo.keypoints, size_hw)
+        keypoints_K3[:, 2] = keypoints_K3[:, 2] > 0
     if longest_px is not None and max(size_hw) > longest_px:
         scale = longest_px / max(size_hw)
         box = Letterbox(size_hw, (max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))))
         image_HWC, labels_HW = box.image(image_HWC), box.mask(labels_HW)
         keypoints_K3 = np.column_stack([box.points(keypoints_K3[:, :2]), keypoints_K3[:, 2]])
     return Example(photo.id, image_HWC, labels_HW, keypoints_K3)
-
-
-def _read_keypoints(path: Path) -> np.ndarray:
-    """float64 [17, 3] of an mmpose prediction file; the visibility is 1 where the score is above 0."""
-    try:
-        instance = json.loads(path.read_text(encoding="utf-8-sig"))[0]
-        points_K2 = np.asarray(instance["keypoints"], np.float64)[: len(KEYPOINT_NAMES), :2]
-        scores_K = np.asarray(instance["keypoint_scores"], np.float64)[: len(KEYPOINT_NAMES)]
-        return np.column_stack([points_K2, scores_K > 0])
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise BadItem(f"{path.name}: not keypoints as mmpose writes them ({error}); make them again") from None
 
 
 def coarsen(mask_HW: np.ndarray, rng: Rng) -> np.ndarray:

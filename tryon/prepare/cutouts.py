@@ -1,9 +1,10 @@
 """Stage `cutouts`: garment cut-outs, person silhouettes and the region to repaint, one set of masks per photo.
 
-segment-anything's image encoder runs once per photo; its small decoder then answers for every garment category
-that is annotated there, and for the person, prompted by box, points and mask (tryon.prepare.prompts). With
-`cutouts.source: annotations` the label map is trusted and no model is loaded. The region to repaint follows the
-rule `cutouts.agnostic` (tryon.prepare.agnostic).
+segment-anything's image encoder runs once per photo, and what it saw is kept (tryon.prepare.encoder); its small
+decoder then answers for every garment category that is annotated there, for the person and for the body parts of
+`cutouts.parts`, prompted by box, points and mask (tryon.prepare.prompts). Cut-outs with poor scores are marked for
+the report's review sheet (tryon.prepare.quality). With `cutouts.source: annotations` the label map is trusted and no
+model is loaded. The region to repaint follows the rule `cutouts.agnostic` (tryon.prepare.agnostic).
 
     tryon cutouts --config F --shard pairs/shards/KEY.tsv --masks masks/KEY.parquet \
         --keypoints keypoints/KEY.parquet --data DIR --results R --out cutouts/KEY.parquet
@@ -12,7 +13,7 @@ rule `cutouts.agnostic` (tryon.prepare.agnostic).
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,87 +27,32 @@ from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
 from tryon.items import Done, Row, run_shard
-from tryon.ontology import CATEGORIES, CATEGORY_BIT, LABEL_INDEX, PERSON_BIT
-from tryon.prepare.agnostic import repaint_region
-from tryon.prepare.prompts import PERSON, mask_logits, part_mask, prompts_for
+from tryon.ontology import CATEGORIES, CATEGORY_BIT, PERSON_BIT
+from tryon.prepare import quality
+from tryon.prepare.agnostic import repaint_region, with_cuts
+from tryon.prepare.embeddings import Embeddings
+from tryon.prepare.parts import garments_in, part_bits, rough_masks
+from tryon.prepare.prompts import PERSON
+from tryon.prepare.quality import Cut
 from tryon.weights import resolve, weights_digest
 
 if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
+    from tryon.prepare.cutter import SamCutter
 
 STAGE = "cutouts"
-GARMENTS_FILE, REGIONS_FILE, PERSON_FILE = "garments.png", "regions.png", "person.png"
-SPECK_SHARE = 0.001  # islands and holes below this share of a mask's area are the decoder's noise
+GARMENTS_FILE, REGIONS_FILE, PERSON_FILE, PARTS_FILE = "garments.png", "regions.png", "person.png", "parts.png"
 UPSTREAM = {"masks": "labels.png", "keypoints": "keypoints.json"}  # stage: its file that this stage reads
 
 
 @dataclass(frozen=True)
-class Cut:
-    """One part's mask.
+class Opened:
+    """One photo, ready to be cut; arrays as for `cut_photo`."""
 
-    Attributes:
-        mask_HW: uint8 {0, 1} in pixels of the photo.
-        predicted_iou: the model's own estimate of its IoU with the truth; None where the annotation is trusted.
-    """
-
-    mask_HW: np.ndarray
-    predicted_iou: float | None = None
-
-
-class SamCutter:
-    """Cuts parts out of photos with a segment-anything model."""
-
-    def __init__(self, sam: Sam) -> None:
-        """Wrap a model; see `tryon.prepare.sam.load`."""
-        from segment_anything import SamPredictor
-
-        self.predictor = SamPredictor(sam)
-
-    def cut(self, image_HWC: np.ndarray, parts: dict[str, np.ndarray], keypoints_K3: np.ndarray) -> dict[str, Cut]:
-        """Refine the rough masks of a photo's parts; the image encoder runs once.
-
-        Args:
-            image_HWC: uint8 RGB.
-            parts: rough mask (uint8 {0, 1} [H, W], not empty) by part.
-            keypoints_K3: COCO-17: x, y in the photo's pixels, visibility (<= 0: not visible).
-        """
-        self.predictor.set_image(image_HWC)
-        cuts = {part: self._cut_part(part, mask_HW, keypoints_K3) for part, mask_HW in parts.items()}
-        self.predictor.reset_image()
-        return cuts
-
-    def _cut_part(self, part: str, rough_HW: np.ndarray, keypoints_K3: np.ndarray) -> Cut:
-        model = self.predictor.model
-        prompts = prompts_for(rough_HW, keypoints_K3, part)
-        masks_1HW, scores_1, _ = self.predictor.predict(
-            point_coords=prompts.points_N2,
-            point_labels=prompts.point_labels_N,
-            box=prompts.box_xyxy,
-            mask_input=mask_logits(
-                rough_HW,
-                self.predictor.input_size,
-                model.image_encoder.img_size,
-                model.prompt_encoder.mask_input_size[0],
-            ),
-            multimask_output=False,  # box, points and mask together leave nothing ambiguous
-        )
-        return Cut(without_specks(masks_1HW[0]), round(float(scores_1[0]), 4))
-
-
-def without_specks(mask_HW: np.ndarray) -> np.ndarray:
-    """uint8 {0, 1}: a boolean mask without tiny islands and holes; its largest island always stays."""
-    from segment_anything.utils.amg import remove_small_regions
-
-    smallest_px = SPECK_SHARE * float(mask_HW.sum())
-    mask_HW, _ = remove_small_regions(mask_HW, smallest_px, "holes")
-    mask_HW, _ = remove_small_regions(mask_HW, smallest_px, "islands")
-    return mask_HW.astype(np.uint8)
-
-
-def iou(a_HW: np.ndarray, b_HW: np.ndarray) -> float:
-    """Intersection over union of two {0, 1} masks; 1 where both are empty."""
-    union = np.logical_or(a_HW, b_HW).sum()
-    return float(np.logical_and(a_HW, b_HW).sum() / union) if union else 1.0
+    sha256: str
+    role: str
+    image_HWC: np.ndarray
+    labels_HW: np.ndarray
+    keypoints_K3: np.ndarray
 
 
 def cut_photo(
@@ -117,6 +63,7 @@ def cut_photo(
     role: str,
     cfg: CutoutsConfig,
     cutter: SamCutter | None,
+    embedding_CGG: np.ndarray | None = None,
 ) -> Done:
     """All masks of one photo.
 
@@ -127,39 +74,35 @@ def cut_photo(
         role: "person" or "garment".
         cfg: settings of this stage.
         cutter: the model; None trusts the label map.
+        embedding_CGG: what `cutter.encoder` made of the photo; None: it is asked now.
 
     Raises:
         BadItem: no garment is labelled, or a cut-out has little to do with its annotation.
     """
-    parts = {part: part_mask(labels_HW, part) for part in CATEGORIES if (labels_HW == LABEL_INDEX[part]).any()}
-    if not parts:
-        raise BadItem(f"no garment is annotated; draw one of {', '.join(CATEGORIES)} in ISAT, or remove the photo")
-    if role == PERSON:
-        parts[PERSON] = part_mask(labels_HW, PERSON)
-    cuts = cutter.cut(image_HWC, parts, keypoints_K3) if cutter else {part: Cut(mask) for part, mask in parts.items()}
-    agreement = {part: iou(cut.mask_HW, parts[part]) for part, cut in cuts.items()}
-    worst = min(agreement, key=lambda part: agreement[part])
-    if agreement[worst] < cfg.min_agreement:
-        raise BadItem(
-            f"the cut-out of {worst!r} overlaps its annotation by IoU {agreement[worst]:.2f} only, expected at least "
-            f"{cfg.min_agreement} (cutouts.min_agreement); correct the annotation, use a larger model (cutouts."
-            "model_type), or set cutouts.source: annotations"
-        )
-    garments_HW = _bits({part: cut.mask_HW for part, cut in cuts.items() if part != PERSON}, labels_HW.shape)
+    rough = rough_masks(labels_HW, keypoints_K3, role, cfg.parts)
+    if cutter is None:
+        cuts = {part: Cut(mask_HW) for part, mask_HW in rough.items()}
+    elif embedding_CGG is None:
+        cuts = cutter.cut(image_HWC, rough, keypoints_K3)
+    else:
+        cuts = cutter.cut_encoded(embedding_CGG, rough, keypoints_K3)
+    scores = quality.scores_of(cuts, rough)
+    quality.refuse_strangers(scores, cfg.min_agreement)
+    masks = {part: cut.mask_HW for part, cut in cuts.items()}
+    garments_HW = _bits({part: masks[part] for part in CATEGORIES if part in masks}, labels_HW.shape)
     regions_HW, missing = _regions(labels_HW, cuts, keypoints_K3, role, cfg.agnostic)
-    person_HW = cuts[PERSON].mask_HW * np.uint8(PERSON_BIT) if PERSON in cuts else np.zeros_like(labels_HW)
-    scores = [cut.predicted_iou for cut in cuts.values() if cut.predicted_iou is not None]
+    person_HW = masks[PERSON] * np.uint8(PERSON_BIT) if PERSON in masks else np.zeros_like(labels_HW)
     return Done(
         {
             GARMENTS_FILE: images.encode_mask_bits(garments_HW),
             REGIONS_FILE: images.encode_mask_bits(regions_HW),
             PERSON_FILE: images.encode_mask_bits(person_HW),
+            PARTS_FILE: images.encode_mask_bits(part_bits(masks, cfg.parts, labels_HW.shape)),
         },
         {
             "backend": cfg.model_type if cutter else "annotations",
             "parts": ",".join(cuts),
-            "predicted_iou": min(scores) if scores else None,
-            "agreement": round(agreement[worst], 4),
+            **quality.facts(scores, cfg),
             "missing_keypoints": ",".join(missing),
         },
     )
@@ -171,13 +114,9 @@ def _regions(
     """Bits of the region to repaint for every category (none in a garment photo), and what its rule missed."""
     if role != PERSON:
         return np.zeros_like(labels_HW), ()
-    # Cloth that the model finds beyond a rough annotation has to be repainted too.
-    seen_HW = labels_HW.copy()
-    for category in CATEGORIES:
-        if category in cuts:
-            free_HW = np.isin(labels_HW, [LABEL_INDEX["background"], LABEL_INDEX["person"]])
-            seen_HW[free_HW & (cuts[category].mask_HW > 0)] = LABEL_INDEX[category]
-    regions = {category: repaint_region(rule, seen_HW, keypoints_K3, category) for category in CATEGORIES}
+    masks = {part: cut.mask_HW for part, cut in cuts.items()}
+    seen_HW = with_cuts(labels_HW, masks)
+    regions = {category: repaint_region(rule, seen_HW, keypoints_K3, category, masks) for category in CATEGORIES}
     bits_HW = _bits({category: region.mask_HW for category, region in regions.items()}, labels_HW.shape)
     return bits_HW, tuple(dict.fromkeys(name for region in regions.values() for name in region.missing))
 
@@ -220,30 +159,33 @@ def run(args: argparse.Namespace) -> None:
         weights_digest(cfg.checkpoint, cfg.sha256) if uses_sam else None,
     ]
     cutters: list[SamCutter] = []  # loaded at the first photo that needs it: a cached shard loads nothing
+    embeddings = Embeddings(args.results / "items", cfg) if uses_sam else None
 
-    def cutter() -> SamCutter | None:
-        if uses_sam and not cutters:
+    def cutter() -> SamCutter:
+        if not cutters:
             cutters.append(load_cutter(cfg))
-        return cutters[0] if uses_sam else None
+        return cutters[0]
 
     def process(photos: list[Row]) -> list[Done | BadItem]:
-        photo = photos[0]
+        opened = [_open(photo, args.data, args.results, settings.keypoints.min_score) for photo in photos]
+        usable = {item.sha256: item.image_HWC for item in opened if not isinstance(item, BadItem)}
+        seen = embeddings.of(usable, lambda images: cutter().encoder.encode(images)) if embeddings else {}
+        return [item if isinstance(item, BadItem) else cut(item, seen.get(item.sha256)) for item in opened]
+
+    def cut(item: Opened, embedding_CGG: np.ndarray | None) -> Done | BadItem:
         try:
-            for stage in UPSTREAM:
-                if getattr(photo, f"{stage}_status") != "ok":
-                    raise BadItem(str(getattr(photo, f"{stage}_reason")))
-            return [
-                cut_photo(
-                    images.read_rgb(args.data / photo.file),
-                    images.read_labels(args.results / photo.masks_file),
-                    read_keypoints(args.results / photo.keypoints_file, settings.keypoints.min_score),
-                    role=photo.role,
-                    cfg=cfg,
-                    cutter=cutter(),
-                )
-            ]
+            done = cut_photo(
+                item.image_HWC,
+                item.labels_HW,
+                item.keypoints_K3,
+                role=item.role,
+                cfg=cfg,
+                cutter=cutter() if uses_sam else None,
+                embedding_CGG=embedding_CGG,
+            )
         except BadItem as problem:
-            return [problem]
+            return problem
+        return replace(done, facts=done.facts | {"embedding": embeddings.key(item.sha256) if embeddings else None})
 
     run_shard(
         stage=STAGE,
@@ -252,7 +194,27 @@ def run(args: argparse.Namespace) -> None:
         process=process,
         store=args.results / "items",
         out=args.out,
+        batch_size=cfg.batch_size if uses_sam else 1,
     )
+
+
+def _open(photo: Row, data: Path, results: Path, min_score: float) -> Opened | BadItem:
+    """A photo and what the stages before this one made of it, or why it cannot be used."""
+    try:
+        for stage in UPSTREAM:
+            if getattr(photo, f"{stage}_status") != "ok":
+                raise BadItem(str(getattr(photo, f"{stage}_reason")))
+        opened = Opened(
+            photo.sha256,
+            photo.role,
+            images.read_rgb(data / photo.file),
+            images.read_labels(results / photo.masks_file),
+            read_keypoints(results / photo.keypoints_file, min_score),
+        )
+        garments_in(opened.labels_HW)  # before the encoder is asked
+    except BadItem as problem:
+        return problem
+    return opened
 
 
 def load_cutter(cfg: CutoutsConfig) -> SamCutter:
@@ -260,10 +222,11 @@ def load_cutter(cfg: CutoutsConfig) -> SamCutter:
     import torch
 
     from tryon.prepare import sam
+    from tryon.prepare.cutter import SamCutter
 
     path = resolve(cfg.checkpoint, cfg.sha256, setting="cutouts.checkpoint")
     device = cfg.device if cfg.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    return SamCutter(sam.load(cfg.model_type, path, device))
+    return SamCutter(sam.load(cfg.model_type, path, device), cfg.precision)
 
 
 def _rows(photos: pd.DataFrame, tables: dict[str, Path]) -> pd.DataFrame:

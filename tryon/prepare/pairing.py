@@ -9,14 +9,15 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tryon.config import PairsConfig
 from tryon.dataset.lists import GivenPair
 from tryon.dataset.manifest import Photo
+from tryon.errors import UserError
 from tryon.ontology import CATEGORIES
-from tryon.prepare.splits import Splits, deal_unworn, seeded
+from tryon.prepare.splits import Groups, Node, Splits, deal_unworn, seeded
 
 PAIR_COLUMNS = (
     "pair_id",  # "PERSON__GARMENT"; garment from another person photo "PERSON__@OTHER", own cut-out "P__@P.up"
@@ -29,6 +30,8 @@ PAIR_COLUMNS = (
     "truth_annotation",
     "truth_sha256",  # of picture and annotation: evaluation depends on their content
 )
+
+NUM_DRAWN = 16  # sources among which `random` draws evenly; of more, those nearest on a ring
 
 Pair = dict[str, str | None]
 Rack = list[tuple[str, str, Photo]]  # place, photo id, shop photo
@@ -49,11 +52,19 @@ class PairMaker:
         photos: the manifest.
         cfg: settings of the stage.
         given: pairs.txt, empty where no strategy reads it.
+        together: garments (and identities) that must not be parted by a split.
     """
 
-    def __init__(self, photos: list[Photo], cfg: PairsConfig, given: list[GivenPair]) -> None:
+    def __init__(
+        self,
+        photos: list[Photo],
+        cfg: PairsConfig,
+        given: list[GivenPair],
+        together: Sequence[tuple[Node, Node]] = (),
+    ) -> None:
         self._cfg = cfg
         self._given = given
+        self._together = together
         self._photos: dict[str, Photo] = {photo.id: photo for photo in photos}
         self._persons = [photo for photo in self._photos.values() if photo.role == "person"]
         self._shop: dict[str | None, list[Photo]] = defaultdict(list)
@@ -61,6 +72,7 @@ class PairMaker:
         for photo in sorted(self._photos.values(), key=lambda photo: photo.id):
             if photo.garment is not None:
                 (self._shop if photo.role == "garment" else self._wearers)[photo.garment].append(photo)
+        self._rings: dict[str, Rack] = {}
         self._refusals: list[Refusal] = []
 
     def place_unworn(self, splits: Splits) -> Splits:
@@ -70,21 +82,31 @@ class PairMaker:
         train, because garments serve the judged lists first. Otherwise they are dealt among val and test.
         """
         if self._cfg.unpaired_strategy != "given":
-            return deal_unworn(sorted(map(str, self._shop)), splits, self._cfg.split, self._cfg.seed)
-        pulls: dict[str, set[str]] = defaultdict(set)
+            return deal_unworn(sorted(map(str, self._shop)), splits, self._cfg.split, self._cfg.seed, self._together)
+        groups = Groups()
+        for one, other in self._together:
+            groups.join(one, other)
+        pulls: dict[Node, set[str]] = defaultdict(set)
+        unworn = set()
         for pair in self._given:
             person, garment = self._given_photos(pair)
             if person and garment and garment.garment and garment.garment not in splits.garments:
-                pulls[garment.garment].add(splits.identities[person.identity])
-        placed = {
-            garment: next(split for split in ("test", "val", "train") if split in pulled)
-            for garment, pulled in pulls.items()
-        }
+                unworn.add(garment.garment)
+                pulls[groups.find(("garment", garment.garment))].add(splits.identities[person.identity])
+        placed = {}
+        for name in sorted(unworn):
+            pulled = pulls[groups.find(("garment", name))]
+            placed[name] = next(split for split in ("test", "val", "train") if split in pulled)
         return Splits(splits.identities, {**splits.garments, **placed})
 
     def make(self, splits: Splits) -> tuple[list[Pair], list[Refusal]]:
-        """All pairs, and what was refused."""
+        """All pairs, and what was refused.
+
+        Raises:
+            UserError: there would be more pairs than `pairs.max_pairs`.
+        """
         self._refusals = []
+        self._check_number(splits)
         pairs: dict[str, Pair] = {}
         doubled: list[Pair] = []
         for pair in [*self._paired(splits), *self._unpaired(splits)]:
@@ -94,37 +116,88 @@ class PairMaker:
         self._check_given(set(pairs))
         return [*pairs.values(), *doubled], self._refusals
 
+    def _check_number(self, splits: Splits) -> None:
+        """Count what the strategies `all` and `same_garment` would make before a list of it fills the memory."""
+        num = num_paired = 0
+        if self._cfg.train_strategy in ("all", "same_garment"):
+            worn: dict[str | None, int] = defaultdict(int)
+            for person in self._persons:
+                if splits.identities[person.identity] == "train":
+                    worn[person.garment] += 1
+            others = 0 if self._cfg.train_strategy == "all" else -1  # with `all`, a photo is a source of itself too
+            num_paired = sum(
+                count * (len(self._shop.get(garment, [])) + count + others)
+                for garment, count in worn.items()
+                if garment is not None
+            )
+        if self._cfg.unpaired_strategy == "all":
+            racks = _racks([photos[0] for photos in self._shop.values()], splits, self._cfg.seed)
+            for person in self._persons:
+                split = splits.identities[person.identity]
+                if split != "train":
+                    num += sum(len(racks.get((split, category), [])) for category in _categories(person))
+        if num + num_paired > self._cfg.max_pairs:
+            setting, instead = (
+                ("train_strategy", "random (one picture of the garment per photo)")
+                if num_paired > num
+                else ("unpaired_strategy", "random with pairs.unpaired_per_person")
+            )
+            raise UserError(
+                f"pairs.{setting}: {getattr(self._cfg, setting)} would make about {max(num, num_paired):,} pairs of "
+                f"{len(self._photos):,} photos, more than pairs.max_pairs {self._cfg.max_pairs:,}; choose {instead}, "
+                "or raise pairs.max_pairs (a million pairs take about 2 GB of memory)"
+            )
+
     # ---- paired: the garment that is worn
 
     def _paired(self, splits: Splits) -> Iterator[Pair]:
         given = {(f"person/{pair.person}", f"garment/{pair.garment}") for pair in self._given}
         for person in sorted(self._persons, key=lambda photo: photo.id):
             split = splits.identities[person.identity]
-            sources = self._sources(person, given)
-            if not sources:
-                self._refuse_unpairable(person)
-                continue
-            made = [list(self._of_source(person, source, split)) for source in sources]
-            made = [pairs for pairs in made if pairs]
-            if split == "train" and self._cfg.train_strategy == "random" and made:
-                made = [min(made, key=lambda pairs: seeded(self._cfg.seed, "source", pairs[0]["pair_id"]))]
-            elif split != "train":
-                made = made[:1]  # one picture of each garment is judged, the shop photo where there is one
-            for pairs in made:
+            has_source = False
+            for source in self._sources(person, given, split):
+                has_source = True
+                pairs = list(self._of_source(person, source, split))
                 yield from pairs
+                # one picture of each garment is judged, the shop photo where there is one
+                if pairs and (split != "train" or self._cfg.train_strategy == "random"):
+                    break
+            if not has_source:
+                self._refuse_unpairable(person)
 
-    def _sources(self, person: Photo, given: set[tuple[str, str]]) -> list[Photo]:
-        """Pictures to take the worn garment from: shop photos, then other wearers, then the photo itself."""
+    def _sources(self, person: Photo, given: set[tuple[str, str]], split: str) -> Iterator[Photo]:
+        """Pictures to take the worn garment from: shop photos, then other wearers, then the photo itself.
+
+        None is looked at before it is asked for: a garment that thousands wear must not cost thousands of each.
+        """
         strategy = self._cfg.train_strategy
-        shop = self._shop.get(person.garment, [])
-        others = [photo for photo in self._wearers.get(person.garment, []) if photo.id != person.id]
         if strategy == "self":
-            return [person]
-        if strategy == "given":
-            return [photo for photo in shop if (person.id, photo.id) in given]
-        if strategy == "same_garment":
-            return [*shop, *others]
-        return [*shop, *others, person]  # all, random
+            yield person
+        elif strategy == "random" and split == "train":
+            yield from self._drawn_sources(person)
+        elif strategy == "given":
+            yield from (photo for photo in self._shop.get(person.garment, []) if (person.id, photo.id) in given)
+        else:
+            yield from self._shop.get(person.garment, [])
+            yield from (photo for photo in self._wearers.get(person.garment, []) if photo.id != person.id)
+            if strategy != "same_garment":
+                yield person
+
+    def _drawn_sources(self, person: Photo) -> Iterator[Photo]:
+        """All sources in random order (exactly so for up to `NUM_DRAWN` of them), each drawn when asked for."""
+        if person.garment is None:
+            yield person
+            return
+        seed = self._cfg.seed
+        if person.garment not in self._rings:
+            photos = [*self._shop.get(person.garment, []), *self._wearers[person.garment]]
+            self._rings[person.garment] = sorted((seeded(seed, "ring", photo.id), photo.id, photo) for photo in photos)
+        ring = self._rings[person.garment]
+        start = bisect.bisect_left(ring, (seeded(seed, "place", person.id),))
+        nearest = [ring[(start + step) % len(ring)][2] for step in range(min(NUM_DRAWN, len(ring)))]
+        yield from sorted(nearest, key=lambda photo: seeded(seed, "source", person.id, photo.id))
+        for step in range(NUM_DRAWN, len(ring)):
+            yield ring[(start + step) % len(ring)][2]
 
     def _of_source(self, person: Photo, source: Photo, split: str) -> Iterator[Pair]:
         categories = self._worn_categories(person, source)
@@ -238,8 +311,12 @@ class PairMaker:
                 reason = f"{' and '.join(unusable)} was quarantined by the stage dataset; mend the photo"
             else:
                 worn = self._photos[f"garment/{pair.garment}"].garment == self._photos[f"person/{pair.person}"].garment
-                setting = "train_strategy" if worn else "unpaired_strategy"
-                reason = f"a {'worn' if worn else 'new'} garment, but pairs.{setting} does not read it from pairs.txt"
+                reason = (
+                    f"{pair.person} wears {pair.garment} in its photo, so this is no unpaired row; delete it, give the "
+                    "person another garment, or set pairs.train_strategy: given to learn from it"
+                    if worn
+                    else "a garment that is not worn, but pairs.unpaired_strategy does not read it from pairs.txt"
+                )
             self._refusals.append(Refusal(pair_id, f"pairs.txt line {pair.line}: {reason}"))
 
 

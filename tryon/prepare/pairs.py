@@ -27,7 +27,7 @@ from tryon.dataset.formats.interface import Reader
 from tryon.dataset.lists import SPLITS
 from tryon.digests import code_digest, config_digest
 from tryon.errors import UserError
-from tryon.prepare import pairing, splits, truths
+from tryon.prepare import leaks, pairing, splits, truths
 from tryon.prepare.pairing import PAIR_COLUMNS, Refusal
 from tryon.provenance import write_provenance
 
@@ -35,7 +35,9 @@ STAGE = "pairs"
 KEY_DIGITS = 16
 
 
-def make_pairs(photos: pd.DataFrame, root: Path, reader: Reader, cfg: PairsConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+def make_pairs(
+    photos: pd.DataFrame, root: Path, reader: Reader, cfg: PairsConfig
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """All pairs of a data folder.
 
     Args:
@@ -45,16 +47,20 @@ def make_pairs(photos: pd.DataFrame, root: Path, reader: Reader, cfg: PairsConfi
         cfg: settings of this stage.
 
     Returns:
-        The pairs (columns `PAIR_COLUMNS`: lists one after the other, shuffled by the seed inside each) and the
-        quarantine table (id, stage, reason).
+        The pairs (columns `PAIR_COLUMNS`: lists one after the other, shuffled by the seed inside each), the
+        quarantine table (id, stage, reason) and the pictures that two splits share (columns `leaks.COLUMNS`).
 
     Raises:
-        UserError: pairs.txt has mistakes, the splits are impossible, or a list that is needed comes out empty.
+        UserError: pairs.txt has mistakes, the splits are impossible, a list that is needed comes out empty, there
+            would be too many pairs, or splits share pictures and the settings refuse that.
     """
     rows = manifest.photos_of(photos)
-    assigned = splits.split_photos(rows, cfg.split, cfg.seed)
-    maker = pairing.PairMaker(rows, cfg, _given(root, reader, cfg))
+    together = leaks.alike(rows, cfg.leak_distance) if cfg.leaks == "join" else []
+    assigned = splits.split_photos(rows, cfg.split, cfg.seed, together)
+    maker = pairing.PairMaker(rows, cfg, _given(root, reader, cfg), together)
     assigned = maker.place_unworn(assigned)
+    leaking = leaks.find(rows, assigned, cfg.leak_distance)
+    leaks.check(leaking, cfg)
     pairs, refusals = maker.make(assigned)
     pairs, truth_refusals = truths.attach(pairs, rows, root, reader)
     table = pd.DataFrame(pairs, columns=list(PAIR_COLUMNS), dtype="str")
@@ -64,7 +70,7 @@ def make_pairs(photos: pd.DataFrame, root: Path, reader: Reader, cfg: PairsConfi
     order = table["pair_id"].map(lambda pair_id: splits.seeded(cfg.seed, "order", pair_id))
     rank = table["split"].map(SPLITS.index) * 2 + (table["kind"] == "unpaired")
     table = table.assign(order=order, rank=rank).sort_values(["rank", "order"], ignore_index=True)[list(PAIR_COLUMNS)]
-    return table, _quarantine([*refusals, *truth_refusals])
+    return table, _quarantine([*refusals, *truth_refusals]), leaking
 
 
 def _given(root: Path, reader: Reader, cfg: PairsConfig) -> list[lists.GivenPair]:
@@ -151,19 +157,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write pairs.parquet, quarantine.csv, shards.txt and the shards."""
+    """Write pairs.parquet, quarantine.csv, leaks.csv, shards.txt and the shards."""
     started = time.monotonic()
     settings = config.load(args.config)
     cfg, reader = settings.pairs, formats.reader(settings.dataset)
     photos = manifest.read_manifest(args.manifest)
-    table, quarantine = make_pairs(photos, args.data, reader, cfg)
+    table, quarantine, leaking = make_pairs(photos, args.data, reader, cfg)
     keys = write_shards(photos, cfg.num_shards, args.out_dir)
     files.write_csv(args.out_dir / "quarantine.csv", quarantine)
+    files.write_csv(args.out_dir / "leaks.csv", leaking)
     files.write_parquet(args.out_dir / "pairs.parquet", table)
     counts = (table["split"] + "_" + table["kind"]).value_counts().sort_index()
     shown = ", ".join(f"{name} {count}" for name, count in counts.items())
     print(
-        f"{STAGE}: {shown}; {len(quarantine)} quarantined; {len(photos)} photos in {len(keys)} shards", file=sys.stderr
+        f"{STAGE}: {shown}; {len(quarantine)} quarantined; {len(leaking)} rows in leaks.csv; "
+        f"{len(photos)} photos in {len(keys)} shards",
+        file=sys.stderr,
     )
     write_provenance(
         args.out_dir / "pairs.parquet",

@@ -16,7 +16,8 @@ import numpy as np
 from tryon.ontology import CATEGORIES, KEYPOINT_NAMES, LABEL_INDEX
 
 PERSON = "person"
-PARTS = (*CATEGORIES, PERSON)
+BODY_PARTS = ("left_arm", "right_arm", "left_hand", "right_hand", "head")
+PARTS = (*CATEGORIES, PERSON, *BODY_PARTS)
 
 NUM_POINTS = 3  # of each kind
 FOREGROUND, BACKGROUND, NO_POINT = 1, 0, -1  # segment-anything's point labels
@@ -45,12 +46,26 @@ INSIDE: dict[str, list[Weights]] = {
     "down": [*_THIGHS, _mean("left_hip", "right_hip")],
     "dress": [_CHEST, _BELLY, _mean("left_hip", "right_hip")],
     PERSON: [_mean("nose"), _CHEST, _mean("left_hip", "right_hip")],
+    **{
+        f"{side}_arm": [
+            _mean(f"{side}_elbow"),
+            _mean(f"{side}_elbow", f"{side}_wrist"),
+            _mean(f"{side}_shoulder", f"{side}_elbow"),
+        ]
+        for side in ("left", "right")
+    },
+    "left_hand": [],  # COCO has no point in a hand
+    "right_hand": [],
+    "head": [_mean("nose"), _mean("left_eye", "right_eye"), _mean("left_ear", "right_ear")],
 }
 OUTSIDE: dict[str, list[Weights]] = {
     "up": [*_HEAD_AND_HANDS, *_LEGS],
     "down": [_CHEST, *_HEAD_AND_HANDS, *_LEGS],
     "dress": [*_HEAD_AND_HANDS, *_LEGS],
     PERSON: [],
+    **{f"{side}_arm": [_CHEST, _mean("nose"), *_LEGS] for side in ("left", "right")},
+    **{f"{side}_hand": [_mean(f"{side}_elbow", f"{side}_wrist"), _mean(f"{side}_hip")] for side in ("left", "right")},
+    "head": [_mean("left_shoulder", "right_shoulder"), *_HEAD_AND_HANDS[1:]],
 }
 
 
@@ -72,7 +87,10 @@ class Prompts:
 
 
 def part_mask(labels_HW: np.ndarray, part: str) -> np.ndarray:
-    """uint8 {0, 1} [H, W]: a garment category's label, or everything that is labelled for `person`."""
+    """uint8 {0, 1} [H, W]: a garment category's label, or everything that is labelled for `person`.
+
+    Masks of the body parts need keypoints too: `tryon.prepare.parts`.
+    """
     mask_HW = labels_HW > 0 if part == PERSON else labels_HW == LABEL_INDEX[part]
     return mask_HW.astype(np.uint8)
 

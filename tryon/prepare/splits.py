@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tryon.config import SplitConfig
@@ -65,7 +65,9 @@ def seeded(seed: int, *parts: Hashable) -> str:
     return hashlib.sha256("\0".join(map(str, (seed, *parts))).encode("utf-8")).hexdigest()
 
 
-def split_photos(photos: list[Photo], wanted: SplitConfig, seed: int) -> Splits:
+def split_photos(
+    photos: list[Photo], wanted: SplitConfig, seed: int, alike: Sequence[tuple[Node, Node]] = ()
+) -> Splits:
     """Assign every identity, and every garment that somebody wears.
 
     Splits named in photos.csv are honoured; the rest is dealt so that the shares of person photos come as close to
@@ -75,11 +77,12 @@ def split_photos(photos: list[Photo], wanted: SplitConfig, seed: int) -> Splits:
         photos: the manifest.
         wanted: shares of person photos.
         seed: decides who goes where.
+        alike: what else has to stay together (`tryon.prepare.leaks.alike`).
 
     Raises:
         UserError: photos.csv puts one group into two splits, or there are too few groups for the splits.
     """
-    groups, weights = _groups(photos)
+    groups, weights = _groups(photos, alike)
     fixed = _fixed(photos, groups)
     persons = {root: weight for root, weight in weights.items() if weight > 0}
     dealt = _deal(persons, {root: fixed[root] for root in persons if root in fixed}, _targets(persons, wanted), seed)
@@ -92,7 +95,13 @@ def split_photos(photos: list[Photo], wanted: SplitConfig, seed: int) -> Splits:
     )
 
 
-def deal_unworn(garments: Iterable[str], splits: Splits, wanted: SplitConfig, seed: int) -> Splits:
+def deal_unworn(
+    garments: Iterable[str],
+    splits: Splits,
+    wanted: SplitConfig,
+    seed: int,
+    alike: Sequence[tuple[Node, Node]] = (),
+) -> Splits:
     """Share garments that nobody wears among val and test, where they are tried on by whoever is there.
 
     Args:
@@ -100,32 +109,43 @@ def deal_unworn(garments: Iterable[str], splits: Splits, wanted: SplitConfig, se
         splits: what `split_photos` decided.
         wanted: shares; val and test get unworn garments in this proportion.
         seed: decides which goes where.
+        alike: which of them have to stay together.
     """
-    unworn = {("garment", name): 1 for name in garments if name not in splits.garments}
+    unworn = {("garment", name) for name in garments if name not in splits.garments}
     total = wanted.val + wanted.test
     if not unworn or total == 0:
         return splits
+    together = Groups()
+    for node in sorted(unworn):
+        together.find(node)
+    for one, other in alike:
+        if {one, other} <= unworn:
+            together.join(one, other)
+    groups = together.all()
     shares = {"val": wanted.val / total * len(unworn), "test": wanted.test / total * len(unworn)}
-    dealt = _deal(unworn, {}, shares, seed)
-    return Splits(splits.identities, {**splits.garments, **{name: split for (_, name), split in dealt.items()}})
+    dealt = _deal({root: len(members) for root, members in groups.items()}, {}, shares, seed)
+    placed = {name: dealt[root] for root, members in groups.items() for _, name in members}
+    return Splits(splits.identities, {**splits.garments, **placed})
 
 
-def _groups(photos: list[Photo]) -> tuple[Groups, dict[Node, int]]:
+def _groups(photos: list[Photo], alike: Sequence[tuple[Node, Node]]) -> tuple[Groups, dict[Node, int]]:
     """Who is bound to whom, and the number of person photos of each group."""
     groups = Groups()
     persons = [photo for photo in photos if photo.role == "person"]
     for photo in photos:
-        groups.find(_node(photo))
+        groups.find(node_of(photo))
     for person in persons:
         if person.garment is not None:
-            groups.join(_node(person), ("garment", person.garment))
+            groups.join(node_of(person), ("garment", person.garment))
+    for one, other in alike:
+        groups.join(one, other)
     weights: dict[Node, int] = defaultdict(int)
     for person in persons:
-        weights[groups.find(_node(person))] += 1
+        weights[groups.find(node_of(person))] += 1
     return groups, weights
 
 
-def _node(photo: Photo) -> Node:
+def node_of(photo: Photo) -> Node:
     """What a photo shows first of all."""
     return ("identity", photo.identity) if photo.role == "person" else ("garment", str(photo.garment))
 
@@ -135,7 +155,7 @@ def _fixed(photos: list[Photo], groups: Groups) -> dict[Node, str]:
     named: dict[Node, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for photo in photos:
         if photo.split is not None:
-            named[groups.find(_node(photo))][photo.split].append(photo.id)
+            named[groups.find(node_of(photo))][photo.split].append(photo.id)
     conflicts = [by_split for _, by_split in sorted(named.items()) if len(by_split) > 1]
     if conflicts:
         lines = [
@@ -143,8 +163,8 @@ def _fixed(photos: list[Photo], groups: Groups) -> dict[Node, str]:
             for by_split in conflicts
         ]
         raise UserError(
-            "photos.csv puts photos into different splits that one person or one worn garment connects; "
-            "give the photos of each line one split\n" + "\n".join(lines)
+            "photos.csv puts photos into different splits that one person, one worn garment or (pairs.leaks: join) one "
+            "picture connects; give the photos of each line one split\n" + "\n".join(lines)
         )
     return {root: next(iter(by_split)) for root, by_split in named.items()}
 
@@ -177,7 +197,8 @@ def _deal(weights: dict[Node, int], fixed: dict[Node, str], targets: dict[str, f
 def _check_filled(dealt: dict[Node, str], wanted: SplitConfig, num_groups: int, has_fixed: bool) -> None:
     empty = [split for split in SPLITS if getattr(wanted, split) > 0 and split not in dealt.values()]
     if empty:
-        why = "photos.csv names no person for it" if has_fixed else "persons who share garments stay in one group"
+        shared = "persons who share garments (or pictures, with pairs.leaks: join) stay in one group"
+        why = "photos.csv names no person for it" if has_fixed else shared
         raise UserError(
             f"no person is left for the split {' and '.join(empty)}: the photos form {num_groups} groups, {why}; "
             f"add photos of other people in other garments, or set pairs.split.{empty[0]} to 0"

@@ -94,7 +94,8 @@ class Checkpoints:
 
     Args:
         run_dir: the run directory.
-        identity: digests that a checkpoint must share with this run; a difference is refused by name.
+        identity: digests and names (as the agnostic rule) that a checkpoint must share with this run; a difference is
+            refused by name.
         keep_last: how many to keep. The newest is always one that this process verified, so rotation
             never deletes the last good one.
         say: receives events.

@@ -6,9 +6,9 @@ r"""Train one stage of a method; run the same command again to go on where it st
     torchrun --nproc-per-node 8 -m tryon.cli train …    (or accelerate launch): the same run on 8 processes
 
 Everything that changes during training lives in a run directory, RESULTS/runs/STAGE-DIGEST, which Snakemake
-does not own (it deletes declared outputs before a retry). DIGEST covers the stage's settings, the training
-data and the code, so a change of any of them starts afresh and a change back finds its old run. The declared
-outputs are the averaged weights, float32, and a summary that holds no times.
+does not own (it deletes declared outputs before a retry). DIGEST covers the stage's settings, the training data,
+the agnostic rule that made its regions and the code, so a change of any of them starts afresh and a change back
+finds its old run. The declared outputs are the averaged weights, float32, and a summary that holds no times.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tryon.environments import environment_digest
 from tryon.errors import UserError
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage, num_params
-from tryon.packed import PackedPhotos, check_quarantined
+from tryon.packed import PackedPhotos, check_quarantined, tables_beside
 from tryon.provenance import write_provenance
 from tryon.training.checkpoints import Checkpoints, RunLock
 from tryon.training.feed import CanvasPhotos, Pair, TrainFeed, data_digest, read_pairs
@@ -79,13 +79,16 @@ def run(args: argparse.Namespace) -> None:
     if args.stage not in config.stages:
         known = configuration.nearest(args.stage, sorted(config.stages))
         raise UserError(f"{args.config}: no stage {args.stage!r} in stages{known}")
+    check_quarantined(tables_beside(args.pack), config.max_quarantined)
     stage = make_stage(args.stage, config)
-    check_quarantined([path.with_suffix(".parquet") for path in args.pack], config.max_quarantined)
     accelerator = make_accelerator(stage)
-    data = read_data(stage, args.pairs, PackedPhotos(args.pack))
+    packed = PackedPhotos(args.pack)
+    packed.refuse_other_rule(config.cutouts.agnostic)
+    data = read_data(stage, args.pairs, packed)
     identity = {
         "settings": config_digest(stage.name, stage.cfg),
         "data": data_digest(data.train, data.photos),
+        "cutouts.agnostic": data.agnostic,
         "code": code_digest(MODULE),
         "environment": environment_digest("train", [stage.cfg.kind]),
     }

@@ -5,6 +5,7 @@ checkpoint pairs:
     output:
         pairs="<results>/pairs/pairs.parquet",
         quarantine="<results>/pairs/quarantine.csv",
+        leaks="<results>/pairs/leaks.csv",
         shards="<results>/pairs/shards.txt",
         folder=directory("<results>/pairs/shards"),
     log:

@@ -13,6 +13,9 @@ from tryon.dataset.formats.interface import Reader
 
 CLASSES = {
     "isat": "tryon.dataset.formats.isat.IsatReader",
+    "labelme": "tryon.dataset.formats.labelme.LabelmeReader",
+    "coco": "tryon.dataset.formats.coco.CocoReader",
+    "deepfashion2": "tryon.dataset.formats.deepfashion2.DeepFashion2Reader",
 }
 """Reader class by the name that `dataset.format` gives."""
 

@@ -1,0 +1,191 @@
+"""`tryon gc`: remove what no current result needs: items of former photos and settings, shards of former data.
+
+    tryon gc --config config.yaml --dry-run      # say what would go, and how much
+    tryon gc --config config.yaml
+
+Kept: every item that a table of a current shard names, all items of a stage that still lacks tables (an interrupted
+run continues from them), results, training runs, logs and journals. So the next `snakemake` has nothing more to do
+than before. Going back to former photos or settings computes them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tryon import config, digests, runs
+from tryon.errors import UserError
+
+PER_SHARD = ("masks", "keypoints", "cutouts", "pack")
+NAMED_ELSEWHERE = {"embeddings": ("cutouts", "embedding")}
+"""Folders of items that are no stage's own: the stage whose tables name them, and in which column."""
+
+TEMPORARY = re.compile(r"\..*\.[a-z0-9_]{8}\.tmp(\.[^.]+)?")  # tryon.files.write_atomic
+SHARD_FILE = re.compile(r"([0-9a-f]{16})\.(parquet|safetensors)(\.provenance\.json)?")
+CONFIG_FILE = re.compile(r"config-[0-9a-f]{16}\.json")
+TEMPORARY_AGE_S = 3600.0  # a writer by hand may be at work
+
+
+@dataclass
+class Garbage:
+    """Files of one kind that nothing needs."""
+
+    kind: str
+    files: list[Path] = field(default_factory=list)
+    num_bytes: int = 0
+
+    def add(self, path: Path, num_bytes: int) -> None:
+        """Count one more file."""
+        self.files.append(path)
+        self.num_bytes += num_bytes
+
+
+def find(cfg: config.Config, state: Path = runs.STATE, now_s: float | None = None) -> tuple[list[Garbage], list[str]]:
+    """What nothing needs, and remarks on what was left alone.
+
+    Args:
+        cfg: the configuration whose results are current.
+        state: folder of cached configurations and locks.
+        now_s: seconds since the epoch; default: now.
+
+    Raises:
+        UserError: the results folder has no list of current shards.
+    """
+    results = Path(cfg.results)
+    shards = results / "pairs" / "shards.txt"
+    if not shards.is_file():
+        raise UserError(
+            f"{shards}: no such list, so nobody knows what is current; let a run finish the stage `pairs` first"
+        )
+    keys = set(shards.read_text(encoding="utf-8").split())
+    remarks: list[str] = []
+    found = [
+        *(_former_items(results, name, keys, remarks) for name in _folders(results / "items")),
+        *(_former_shards(results / stage, stage, keys) for stage in PER_SHARD),
+        _former_configs(cfg, state),
+        _temporary([results, state], time.time() if now_s is None else now_s),
+    ]
+    return [garbage for garbage in found if garbage.files], remarks
+
+
+def _folders(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def _former_items(results: Path, name: str, keys: set[str], remarks: list[str]) -> Garbage:
+    """Items that no table of a current shard names."""
+    garbage = Garbage(f"items/{name}")
+    stage, column = NAMED_ELSEWHERE.get(name, (name, "key"))
+    tables = [results / stage / f"{key}.parquet" for key in sorted(keys)]
+    missing = sum(not table.is_file() for table in tables)
+    if missing:
+        remarks.append(
+            f"items/{name}: all kept, {stage} lacks {missing} of {len(tables)} tables; finish it, then call gc again"
+        )
+        return garbage
+    named = _named(tables, column)
+    if named is None:
+        remarks.append(f"items/{name}: all kept, the tables of {stage} have no column {column!r}")
+        return garbage
+    for path, num_bytes in _files(results / "items" / name):
+        # a half-written item has no record yet; its temporary files are judged by their age
+        if path.name.split(".", 1)[0] not in named and not TEMPORARY.fullmatch(path.name):
+            garbage.add(path, num_bytes)
+    return garbage
+
+
+def _named(tables: list[Path], column: str) -> set[str] | None:
+    """Values of a column over all tables; None where no table has it."""
+    import pyarrow.parquet as pq
+
+    named: set[str] | None = None
+    for table in tables:
+        if column in pq.read_schema(table).names:
+            values = pq.read_table(table, columns=[column]).column(column).to_pylist()
+            named = (named or set()) | {value for value in values if value is not None}
+    return named
+
+
+def _former_shards(folder: Path, stage: str, keys: set[str]) -> Garbage:
+    """Tables and packs of shards that the data no longer has."""
+    garbage = Garbage(f"{stage} of former shards")
+    for path, num_bytes in _files(folder):
+        match = SHARD_FILE.fullmatch(path.name)
+        if match is not None and match[1] not in keys:
+            garbage.add(path, num_bytes)
+    return garbage
+
+
+def _former_configs(cfg: config.Config, state: Path) -> Garbage:
+    """Resolved settings of former runs; a run writes its own at its start."""
+    current = f"config-{digests.digest(cfg.model_dump(mode='json'))}.json"
+    garbage = Garbage("settings of former runs")
+    for path, num_bytes in _files(state):
+        if CONFIG_FILE.fullmatch(path.name) and path.name != current:
+            garbage.add(path, num_bytes)
+    return garbage
+
+
+def _temporary(roots: list[Path], now_s: float) -> Garbage:
+    """What killed writers left beside their targets."""
+    garbage = Garbage("files of killed writers")
+    for root in roots:
+        for path, num_bytes in _files(root):
+            if TEMPORARY.fullmatch(path.name) and now_s - path.stat().st_mtime > TEMPORARY_AGE_S:
+                garbage.add(path, num_bytes)
+    return garbage
+
+
+def _files(root: Path) -> Iterator[tuple[Path, int]]:
+    """All files below a folder with their sizes; links are not followed."""
+    if not root.is_dir():
+        return
+    with os.scandir(root) as entries:
+        listed = sorted(entries, key=lambda entry: entry.name)
+    for entry in listed:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path))
+        elif entry.is_file(follow_symlinks=False):
+            yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
+
+
+def remove(found: list[Garbage]) -> None:
+    """Delete the files, and the folders of items that they leave empty."""
+    for garbage in found:
+        # of an item, the record goes first: without it, what is left of a killed gc counts for nothing
+        for path in sorted(garbage.files, key=lambda path: (path.suffix != ".json", path)):
+            path.unlink(missing_ok=True)
+        for folder in {path.parent for path in garbage.files if garbage.kind.startswith("items/")}:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare this command's options."""
+    parser.add_argument("--config", required=True, help="configuration file (YAML or JSON)")
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing; say what would go")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Say what nothing needs, and remove it."""
+    cfg = config.load(args.config)
+    with runs.no_run("gc"):
+        found, remarks = find(cfg)
+        for garbage in found:
+            print(f"{garbage.kind}: {len(garbage.files)} files, {_shown(garbage.num_bytes)}")
+        if not args.dry_run:
+            remove(found)
+    for remark in remarks:
+        print(f"note: {remark}")
+    num_files, num_bytes = sum(len(garbage.files) for garbage in found), sum(garbage.num_bytes for garbage in found)
+    verb = "would remove" if args.dry_run else "removed"
+    print(f"gc: {verb} {num_files} files, {_shown(num_bytes)}, of {cfg.results}")
+
+
+def _shown(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.2f} MB"
