@@ -42,7 +42,7 @@ def _check_data(cfg: config.Config, root: Path, mistakes: list[str], warnings: l
         facts = reader.facts(root, listing)
         if "given" in (cfg.pairs.train_strategy, cfg.pairs.unpaired_strategy):
             given, wrong = reader.given_pairs(root, listing)
-            mistakes += [f"{root / lists.PAIRS_FILE}: {mistake}" for mistake in wrong]
+            mistakes += [f"{root / reader.pairs_file}: {mistake}" for mistake in wrong]
             if cfg.pairs.train_strategy != "given":  # else a worn garment in the list is what is learned from
                 warnings += _paired_rows(given, facts)
     except UserError as error:
@@ -65,8 +65,14 @@ def _paired_rows(given: list[lists.GivenPair], facts: dict[str, lists.PhotoFacts
         fact = facts.get(f"person/{person}")
         return None if fact is None else fact.garment
 
-    mistakes = list_checks.check_pairs(given, unpaired=True, worn=worn)
-    return [f"{lists.PAIRS_FILE} line {mistake.line}: {mistake.reason}" for mistake in mistakes]
+    unpaired = [pair for pair in given if not pair.is_paired]
+    return [
+        f"{file} line {mistake.line}: {mistake.reason}"
+        for file in dict.fromkeys(pair.file for pair in unpaired)
+        for mistake in list_checks.check_pairs(
+            [pair for pair in unpaired if pair.file == file], unpaired=True, worn=worn
+        )
+    ]
 
 
 def _check_weights(where: str, sha256: str | None, setting: str, mistakes: list[str]) -> None:

@@ -42,6 +42,7 @@ COMMANDS = {
     "doctor": Command(
         "tryon.doctor", "check a machine or cluster before a run: python, GPU, disk, SLURM, locks, weights"
     ),
+    "export": Command("tryon.export.export", "label maps, keypoints and cut-outs for other tools and trainers"),
     "fit-pose": Command("tryon.fit.pose", "train a small mmpose model on own annotations"),
     "fit-segmenter": Command("tryon.fit.segmenter", "train a small segment-anything model on own annotations"),
 }

@@ -76,13 +76,25 @@ AnnotatedLabel = Literal["person", "up", "down", "dress", "hair", "face", "left_
 class DatasetConfig(Section):
     """How the data folder is read."""
 
+    format: Literal[
+        "isat",
+        "labelme",
+        "coco",
+        "deepfashion2",
+        "viton_hd",
+        "dresscode",
+        "viton",
+        "tryondiffusion_folders",
+        "training_guide",
+        "image_folder",
+    ] = "isat"
+    """Annotation format of `annotations/`, or the layout of a known dataset."""
     follow_links: bool = False
     """Whether photos may be links out of the data folder; such photos are quarantined otherwise."""
-
-    format: Literal["isat", "labelme", "coco", "deepfashion2"] = "isat"
-    """Annotation format of `annotations/`, or the layout of a known dataset."""
     labels: dict[str, AnnotatedLabel] = {}
     """Label names of the annotations that are called otherwise here, for example {上衣: up, trousers: down}."""
+    category: Literal["up", "down", "dress"] = "up"
+    """What the garment photos show, in layouts of known datasets whose files do not tell."""
     line_width_px: Annotated[int, Field(ge=1)] = 10
     """Width of LabelMe's lines in pixels of the photo (LabelMe draws them 10 wide)."""
 

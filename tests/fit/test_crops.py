@@ -94,10 +94,10 @@ def test_a_folder_without_keypoints_says_what_is_needed(tmp_path: Path) -> None:
 
 def test_another_format_is_read_by_its_own_reader(photos: Path, tmp_path: Path) -> None:
     for name in ("person", "garment"):
-        (tmp_path / name).symlink_to(photos / name)
+        shutil.copytree(photos / name, tmp_path / name)
     (tmp_path / "annotations").mkdir()
     shutil.copy(photos / "coco" / "instances.json", tmp_path / "annotations")
-    found = [photo for photo, _ in labelled_photos(tmp_path, DatasetConfig(format="coco", follow_links=True))]
+    found = [photo for photo, _ in labelled_photos(tmp_path, DatasetConfig(format="coco"))]
     isat = {photo.id: photo for photo, _ in labelled_photos(photos)}
     assert len(found) == 8
     for photo in found:

@@ -260,6 +260,15 @@ def test_the_real_photos_agree_with_their_coco_annotation(photos: Path) -> None:
 def test_garment_photos_need_their_garment() -> None:
     labels_HW = drawn(*garment_objects())
     parsed = Annotation("g.json", 24, 32, (Polygon("up", 1, 1.0, ((1.0, 1.0),)),))
-    masks.check_drawn(labels_HW, parsed, "garment")
+    masks.check_drawn(masks.count_labels(labels_HW), parsed, "garment")
+    persons = masks.count_labels(np.where(labels_HW > 0, LABELS.index("person"), 0).astype(np.uint8))
     with pytest.raises(BadItem, match=r"g\.json: its shapes leave no pixel of a garment"):
-        masks.check_drawn(np.where(labels_HW > 0, LABELS.index("person"), 0), parsed, "garment")
+        masks.check_drawn(persons, parsed, "garment")
+
+
+def test_labels_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels_HW = np.random.default_rng(0).integers(0, len(LABELS), (37, 53), np.uint8)
+    expected = np.bincount(labels_HW.ravel(), minlength=len(LABELS)).tolist()
+    assert masks.count_labels(labels_HW).tolist() == expected
+    monkeypatch.setattr(masks, "FLOAT32_COUNTS", 10)
+    assert masks.count_labels(labels_HW).tolist() == expected

@@ -101,3 +101,42 @@ def test_nothing_leaks_and_order_does_not_matter(
     assert set(splits.identities) == {row["identity"] for row in rows}
     again = shuffle.sample(photos, len(photos))  # type: ignore[attr-defined]
     assert split_photos(again, HALVES, seed) == splits
+
+
+def test_trainval_is_dealt_by_the_shares_of_train_and_val_and_test_stays_as_fixed() -> None:
+    """As in a data set with a fixed test list that is larger than the share asked for."""
+    named = {f"p{index}": "trainval" if index < 30 else "test" for index in range(50)}
+    photos = persons(*((name, name, f"g{name}") for name in named), splits=named)
+    splits = split_photos(photos, SplitConfig(train=0.8, val=0.1, test=0.1), 0)
+    assert {name for name, split in splits.identities.items() if split == "test"} == {
+        name for name, split in named.items() if split == "test"
+    }
+    counts = pd.Series(splits.identities).value_counts().to_dict()
+    assert counts == {"train": 27, "val": 3, "test": 20}  # 8 : 1 of thirty, to whole persons
+    assert all(splits.garments[f"g{name}"] == split for name, split in splits.identities.items())
+
+
+def test_trainval_yields_to_a_photo_of_the_group_that_says_which() -> None:
+    rows = [("a", "x", None), ("b", "x", None), *((f"p{index}", f"p{index}", None) for index in range(4))]
+    named = {"a": "trainval", "b": "val", "p0": "test", "p1": "trainval", "p2": "trainval", "p3": "trainval"}
+    assert split_photos(persons(*rows, splits=named), HALVES, 0).identities["x"] == "val"
+
+
+def test_trainval_and_test_in_one_group_is_a_leak_and_refused() -> None:
+    photos = persons(("a", "a", "g"), ("b", "b", "g"), splits={"a": "test", "b": "trainval"})
+    with pytest.raises(UserError, match=r"test: person/a; trainval: person/b"):
+        split_photos(photos, HALVES, 0)
+
+
+def test_trainval_needs_a_share_of_train_or_val() -> None:
+    photos = persons(("a", "a", None), ("b", "b", None), splits={"a": "trainval", "b": "test"})
+    with pytest.raises(UserError, match="named trainval, but pairs.split.train and pairs.split.val are 0"):
+        split_photos(photos, SplitConfig(train=0.0, val=0.0, test=1.0), 0)
+
+
+def test_an_unworn_garment_of_trainval_never_goes_to_test() -> None:
+    rows = [{"id": f"garment/g{index}", "garment": f"g{index}", "split": "trainval"} for index in range(8)]
+    rows += [{"id": f"person/p{index}", "split": "trainval" if index else "test"} for index in range(4)]
+    photos = photos_of(table(rows))
+    splits = deal_unworn([f"g{index}" for index in range(8)], split_photos(photos, HALVES, 0), HALVES, 0)
+    assert set(splits.garments.values()) == {"val"}

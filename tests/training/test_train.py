@@ -280,21 +280,3 @@ def test_weights_files_have_one_form(tmp_path: Path) -> None:
     with safe_open(tmp_path / "0.safetensors", framework="pt") as file:
         assert file.metadata() == metadata
     assert all(torch.equal(load_file(tmp_path / "0.safetensors")[name], tensors[name]) for name in tensors)
-
-
-def test_too_much_quarantine_stops_before_anything_is_trained(tmp_path: Path) -> None:
-    """Each stage's shard jobs go on past a bad photo; the share is judged here, over the whole data set."""
-    import pandas as pd
-
-    rig.write_data(tmp_path)
-    table = tmp_path / "pack" / "shard0.parquet"
-    verdicts = pd.read_parquet(table)
-    verdicts.loc[:1, ["status", "stage", "reason"]] = ["quarantined", "masks", "planted reason"]
-    verdicts.to_parquet(table)
-    args = rig.arguments(tmp_path, tmp_path / "results")
-    values = json.loads(args.config.read_text())
-    args.config.write_text(json.dumps({**values, "max_quarantined": 0.0}))
-    with pytest.raises(UserError, match=r"2 of \d+ photos cannot be used") as refused:
-        rig.train_here(args)
-    assert str(refused.value).count("masks: planted reason") == 2
-    assert not (tmp_path / "results" / "run").exists()

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from chain import ROOT, clone, command, environment, snakemake
 
+from tryon.config import load
+
 pytestmark = pytest.mark.xdist_group("workflow")
 
 
@@ -32,16 +34,39 @@ def test_switching_between_the_entries_reruns_nothing(finished: Path) -> None:
     assert snakemake(finished, "-n", "-s", "workflow/Snakefile").check().jobs == {}
 
 
+OWN_DATA = {
+    "isat": {
+        "person/a.jpg": "",
+        "garment/a.jpg": "",
+        "annotations/person/a.json": "",
+        "annotations/garment/a.json": "",
+        "pairs.txt": "a.jpg a.jpg",
+    },
+    "viton_hd": {
+        "train/image/a.jpg": "",
+        "train/image-parse-v3/a.png": "",
+        "train/cloth/a.jpg": "",
+        "train/cloth-mask/a.jpg": "",
+        "train_pairs.txt": "a.jpg a.jpg",
+    },
+    "dresscode": {
+        "dresses/images/1_0.jpg": "",
+        "dresses/images/1_1.jpg": "",
+        "dresses/label_maps/1_4.png": "",
+        "dresses/train_pairs.txt": "1_0.jpg\t1_1.jpg",
+    },
+}
+"""Files of the smallest folder and what they hold, by `dataset.format`; planning opens no picture."""
+
+
 @pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "config" / "presets").glob("*.yaml")))
 def test_every_preset_plans(bare: Path, preset: str) -> None:
     """Presets for own data are given a folder with one empty photo each; the rest is planned from settings."""
-    data = bare / "own"
-    for role in ("person", "garment"):
-        (data / role).mkdir(parents=True, exist_ok=True)
-        (data / role / "a.jpg").touch()
-        (data / "annotations" / role).mkdir(parents=True, exist_ok=True)
-    (data / "pairs.txt").write_text("a.jpg a.jpg\n", encoding="utf-8")
-    ran = snakemake(bare, "-n", "--configfile", f"config/presets/{preset}", "--config", "data=own", "results=out")
+    own = load(ROOT / "config" / "presets" / preset).dataset.format
+    for file, text in OWN_DATA[own].items():
+        (bare / own / file).parent.mkdir(parents=True, exist_ok=True)
+        (bare / own / file).write_text(text, encoding="utf-8")
+    ran = snakemake(bare, "-n", "--configfile", f"config/presets/{preset}", "--config", f"data={own}", "results=out")
     assert ran.check().jobs["dataset"] == 1
     assert "studio" not in ran.jobs
     assert "results/demo" not in ran.text, "the demo's config.yaml must not lie under a given --configfile"

@@ -23,8 +23,8 @@ ORDER = ["input", "output", "log", "benchmark", "params", "threads", "resources"
 CORE = ["errors", "files", "digests", "config", "environments", "ontology", "images", "geometry", "items", "weights"]
 LAYERS = {
     **dict.fromkeys([*CORE, "provenance", "shims", "leash", "slurm", "slurm_watch", "runs"], 0),
-    **dict.fromkeys(["studio", "dataset", "prepare", "diffusion", "methods", "packed"], 1),
-    **dict.fromkeys(["training", "evaluation", "fit", "check", "doctor", "status", "gc"], 2),
+    **dict.fromkeys(["studio", "dataset", "prepare", "diffusion", "methods", "packed", "keypoints"], 1),
+    **dict.fromkeys(["training", "evaluation", "export", "fit", "check", "doctor", "status", "gc"], 2),
     **dict.fromkeys(["cli", "workflow", "launch"], 3),
 }
 

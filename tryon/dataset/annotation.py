@@ -14,6 +14,8 @@ from tryon.config import nearest
 from tryon.errors import BadItem
 from tryon.ontology import CATEGORIES, LABELS
 
+BODY = ("person", "hair", "face", "left_arm", "right_arm")
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -167,8 +169,12 @@ def check_role(annotation: Annotated, role: str, *, needs_person: bool = True) -
     """
     name = Path(annotation.file).name
     shown = ", ".join([", ".join(annotation.categories) or "nothing", *annotation.repairs])
-    if role == "person" and needs_person and "person" not in annotation.categories:
+    # in a label map `person` is only what its parts leave over, so any part of the body shows the silhouette
+    bodies = BODY if isinstance(annotation, LabelMap) else ("person",)
+    if role == "person" and needs_person and not set(annotation.categories) & set(bodies):
         raise BadItem(f"{name}: no person is annotated (found {shown}); draw `person` around the body")
-    if (role == "garment" or not needs_person) and not set(annotation.categories) & set(CATEGORIES):
+    if (role == "garment" or (role == "person" and not needs_person)) and not set(annotation.categories) & set(
+        CATEGORIES
+    ):
         wanted = ", ".join(CATEGORIES)
         raise BadItem(f"{name}: no garment is annotated (found {shown}); draw one of {wanted}")

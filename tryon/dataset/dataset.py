@@ -192,7 +192,7 @@ def _facts_of(
     if facts is not None and photo.id in facts:
         fact = facts[photo.id]
         # a shop photo shows the garment of its own name unless the list says otherwise
-        return fact if fact.garment or photo.role == "person" else lists.PhotoFacts(fact.identity, name, fact.split, 0)
+        return fact if fact.garment or photo.role != "garment" else lists.PhotoFacts(fact.identity, name, fact.split, 0)
     if photo.role == "garment":
         return lists.PhotoFacts(name, name, None, 0)
     # without a list, the garment of the same name, if there is one, is the one worn

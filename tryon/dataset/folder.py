@@ -20,6 +20,8 @@ from pathlib import Path
 from tryon.errors import BadItem, UserError
 
 ROLES = ("person", "garment")
+PICTURE = "picture"
+"""Role of a picture that is neither, for the plain diffusion trainer: nothing is annotated in it."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 TRUTH = "truth"
 MAX_NAME_BYTES = 100
@@ -224,3 +226,25 @@ def _scan_partners(
         else:
             found[name] = file
     return found
+
+
+def photos_in(root: Path, folder: str, *, follow_links: bool) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Photos of any folder by name, and (file, reason) of what in it cannot be one; paths as in `PhotoFiles`.
+
+    Args:
+        root: the data folder.
+        folder: relative to it.
+        follow_links: as for `scan`.
+    """
+    found, problems = _scan_photos(root, folder, None if follow_links else root.resolve())
+    # a photo that was found before its problem was, such as a link's, is none
+    return {name: file for name, file in found.items() if f"{folder}/{name}" not in problems}, sorted(problems.items())
+
+
+def files_in(root: Path, folder: str, *, follow_links: bool) -> list[str]:
+    """Names of the files of any folder, sorted, without hidden ones; none where there is no such folder.
+
+    Arguments as for `photos_in`; a link that may not be followed is no file.
+    """
+    base = None if follow_links else root.resolve()
+    return [entry.name for entry in _entries(root / folder) if _not_a_file(entry, base) is None]

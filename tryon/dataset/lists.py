@@ -1,7 +1,8 @@
 """The two lists that a data folder may hold: photos.csv (who wears what) and pairs.txt (who shall wear what).
 
 photos.csv: columns photo ("person/NAME.jpg"), identity, garment (NAME of the garment that is worn or shown) and
-optionally split (train, val, test). pairs.txt: lines "person.jpg garment.jpg"; `#` starts a comment.
+optionally split (train, val, test; trainval is dealt between the first two). pairs.txt: lines "person.jpg garment.jpg";
+`#` starts a comment.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from tryon.dataset.folder import PHOTO_SUFFIXES, ROLES, Listing, split_name, ste
 from tryon.errors import UserError
 
 SPLITS = ("train", "val", "test")
+TRAINVAL = "trainval"
+"""A split that photos.csv or a layout may name: not test; `pairs` deals it between train and val."""
 PAIRS_FILE = "pairs.txt"
 PHOTOS_FILE = "photos.csv"
 MAX_SUGGESTIONS = 20
@@ -34,11 +37,14 @@ class PhotoFacts:
 
 @dataclass(frozen=True)
 class GivenPair:
-    """A line of pairs.txt: names without suffix."""
+    """A line of pairs.txt, or of a layout's own list: names without role and suffix, as in photo ids."""
 
     person: str
     garment: str
     line: int
+    file: str = PAIRS_FILE
+    is_paired: bool = False
+    """Its list is meant to hold garments that are worn; only pairs.train_strategy `given` reads it."""
 
 
 def read_photos_csv(root: Path) -> dict[str, PhotoFacts] | None:
@@ -81,8 +87,8 @@ def _photo_facts(line: dict[str, str | None], number: int) -> tuple[str, PhotoFa
     role, _, name = photo.partition("/")
     if role not in ROLES or not name:
         raise UserError(f"photo is {photo!r}, expected person/NAME.jpg or garment/NAME.jpg")
-    if split and split not in SPLITS:
-        raise UserError(f"split is {split!r}, expected one of {', '.join(SPLITS)} or nothing")
+    if split and split not in (*SPLITS, TRAINVAL):
+        raise UserError(f"split is {split!r}, expected one of {', '.join((*SPLITS, TRAINVAL))} or nothing")
     id_ = f"{role}/{without_suffix(name)}"
     return id_, PhotoFacts(identity or without_suffix(name), without_suffix(garment) or None, split or None, number)
 

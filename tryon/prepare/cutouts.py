@@ -22,6 +22,7 @@ import pandas as pd
 
 from tryon import config, files, images
 from tryon.config import CutoutsConfig
+from tryon.dataset.folder import PICTURE
 from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
@@ -108,6 +109,14 @@ def cut_photo(
     )
 
 
+def uncut(labels_HW: np.ndarray) -> Done:
+    """The empty masks of a mere picture, in which there is nothing to cut."""
+    empty = images.encode_mask_bits(np.zeros_like(labels_HW))
+    return Done(
+        dict.fromkeys((GARMENTS_FILE, REGIONS_FILE, PERSON_FILE, PARTS_FILE), empty), {"backend": "none", "parts": ""}
+    )
+
+
 def _regions(
     labels_HW: np.ndarray, cuts: dict[str, Cut], keypoints_K3: np.ndarray, role: str, rule: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -168,11 +177,15 @@ def run(args: argparse.Namespace) -> None:
 
     def process(photos: list[Row]) -> list[Done | BadItem]:
         opened = [_open(photo, args.data, args.results, settings.keypoints.min_score) for photo in photos]
-        usable = {item.sha256: item.image_HWC for item in opened if not isinstance(item, BadItem)}
+        usable = {
+            item.sha256: item.image_HWC for item in opened if not isinstance(item, BadItem) and item.role != PICTURE
+        }
         seen = embeddings.of(usable, lambda images: cutter().encoder.encode(images)) if embeddings else {}
         return [item if isinstance(item, BadItem) else cut(item, seen.get(item.sha256)) for item in opened]
 
     def cut(item: Opened, embedding_CGG: np.ndarray | None) -> Done | BadItem:
+        if item.role == PICTURE:
+            return uncut(item.labels_HW)
         try:
             done = cut_photo(
                 item.image_HWC,
@@ -211,7 +224,8 @@ def _open(photo: Row, data: Path, results: Path, min_score: float) -> Opened | B
             images.read_labels(results / photo.masks_file),
             read_keypoints(results / photo.keypoints_file, min_score),
         )
-        garments_in(opened.labels_HW)  # before the encoder is asked
+        if opened.role != PICTURE:
+            garments_in(opened.labels_HW)  # before the encoder is asked
     except BadItem as problem:
         return problem
     return opened

@@ -26,13 +26,14 @@ import pandas as pd
 from tryon import config, files, images, weights
 from tryon.config import DatasetConfig, KeypointsConfig
 from tryon.dataset import formats
+from tryon.dataset.folder import PICTURE
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import read_shard
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem, UserError
 from tryon.items import Done, Row, Scalar, run_shard
-from tryon.ontology import CATEGORIES, LABEL_INDEX
+from tryon.ontology import CATEGORIES, KEYPOINT_NAMES, LABEL_INDEX
 from tryon.prepare.masks import LABELS_FILE
 from tryon.prepare.outline import joints_of_outline
 
@@ -86,7 +87,7 @@ def encode(
         role: "person" or "garment".
         cfg: settings of the stage; points that score less than `min_score` count as not visible: their score in the
             file is 0.
-        source: "mmpose" or "given".
+        source: "mmpose", "given" or "none".
         repairs: what was chosen or mended, as "kind: detail".
 
     Returns:
@@ -117,7 +118,7 @@ def encode(
         "num_visible": num_visible,
         "mean_score": mean_score,
         "source": source,
-        "doubtful": mean_score < cfg.doubtful_score,
+        "doubtful": source != "none" and mean_score < cfg.doubtful_score,
         "repairs": "\n".join(repairs),
     }
     return Done({KEYPOINTS_FILE: content}, facts)
@@ -151,6 +152,9 @@ class Keypoints:
             try:
                 if photo.labels_status != "ok":
                     raise BadItem(photo.labels_reason)
+                if self._has_none(photo):
+                    outcomes.append(self._none(photo))
+                    continue
                 box_xyxy = box_of_labels(images.read_labels(self.results / photo.labels_path), photo.role)
                 if self._is_given(photo):
                     outcomes.append(self._read(photo, box_xyxy))
@@ -165,11 +169,20 @@ class Keypoints:
     def _is_given(self, photo: Row) -> bool:
         return self.cfg.source == "given" or (self.cfg.source == "given_else_mmpose" and photo.keypoints is not None)
 
+    def _has_none(self, photo: Row) -> bool:
+        """Whether nobody may look for keypoints: in a mere picture, or where the layout marks none in such photos."""
+        marks_none = photo.role not in self.reader.keypoint_roles
+        return photo.role == PICTURE or (self.cfg.source == "given" and marks_none)
+
+    def _none(self, photo: Row) -> Done:
+        whole = (0.0, 0.0, photo.width - 1.0, photo.height - 1.0)
+        return encode(np.zeros((len(KEYPOINT_NAMES), 3)), whole, role=photo.role, cfg=self.cfg, source="none")
+
     def _read(self, photo: Row, box_xyxy: Box) -> Done:
         if photo.keypoints is None:
             raise BadItem(
-                f"{photo.id}: no file keypoints/{photo.id}.json, which keypoints.source: given asks for; add it or set "
-                "given_else_mmpose"
+                f"{photo.id}: no file keypoints/{photo.id}.json, or where else its layout keeps keypoints, which "
+                "keypoints.source: given asks for; add it or set given_else_mmpose"
             )
         size_hw = (photo.height, photo.width)
         keypoints_K3, repairs = self.reader.keypoints_near(self.data, photo.keypoints, size_hw, box_xyxy)

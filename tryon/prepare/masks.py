@@ -12,6 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from tryon import config, images
@@ -25,6 +26,7 @@ from tryon.dataset.annotation import (
     check_role,
     check_size,
 )
+from tryon.dataset.folder import PICTURE
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import read_shard
 from tryon.dataset.mending import draw, mend
@@ -37,6 +39,7 @@ from tryon.provenance import write_provenance
 
 STAGE = "masks"
 LABELS_FILE = "labels.png"
+FLOAT32_COUNTS = 1 << 24  # OpenCV counts in float32, which is exact up to here
 
 
 def draw_label_map(annotation: Annotated, size_hw: tuple[int, int]) -> np.ndarray:
@@ -66,20 +69,30 @@ def draw_label_map(annotation: Annotated, size_hw: tuple[int, int]) -> np.ndarra
     return labels_HW
 
 
-def check_drawn(labels_HW: np.ndarray, annotation: Annotated, role: str) -> None:
+def count_labels(labels_HW: np.ndarray) -> np.ndarray:
+    """Pixels of each label, int64 [number of labels]."""
+    if labels_HW.size > FLOAT32_COUNTS:
+        return np.bincount(labels_HW.ravel(), minlength=len(LABELS))
+    counts_L = cv2.calcHist([labels_HW], [0], None, [len(LABELS)], [0, len(LABELS)])  # four times as fast
+    return counts_L.ravel().astype(np.int64)
+
+
+def check_drawn(counts_L: np.ndarray, annotation: Annotated, role: str) -> None:
     """Refuse a label map in which the shapes left nothing of the person or of the garment.
 
     Args:
-        labels_HW: the drawn annotation.
+        counts_L: pixels of each label in the drawn annotation, from `count_labels`.
         annotation: what was drawn.
         role: "person" or "garment".
 
     Raises:
         BadItem: every pixel was cut away, covered or lies outside the photo.
     """
+    if role == PICTURE:
+        return
     # parts may cover the `person` polygon whole, so a person photo needs any label; a garment photo needs a garment
     wanted = LABELS[1:] if role == "person" else CATEGORIES
-    if not np.isin(labels_HW, [LABEL_INDEX[label] for label in wanted]).any():
+    if not any(counts_L[LABEL_INDEX[label]] for label in wanted):
         raise BadItem(
             f"{Path(annotation.file).name}: its shapes leave no pixel of a {role}; look for shapes outside the "
             "photo, wrong layers, or a hole over everything"
@@ -105,11 +118,10 @@ def make_mask(photo: Row, data: Path, reader: Reader, cfg: MasksConfig) -> Done:
         check_labels(annotation)
     check_role(annotation, photo.role, needs_person=reader.annotates_person)
     labels_HW = draw_label_map(annotation, (photo.height, photo.width))
-    check_drawn(labels_HW, annotation, photo.role)
-    shares = np.bincount(labels_HW.ravel(), minlength=len(LABELS)) / labels_HW.size
-    facts: dict[str, Scalar] = {
-        f"share_{label}": round(float(share), 6) for label, share in zip(LABELS, shares, strict=True)
-    }
+    counts_L = count_labels(labels_HW)
+    check_drawn(counts_L, annotation, photo.role)
+    shares = (counts_L / labels_HW.size).tolist()
+    facts: dict[str, Scalar] = {f"share_{label}": round(share, 6) for label, share in zip(LABELS, shares, strict=True)}
     return Done({LABELS_FILE: images.encode_labels(labels_HW)}, facts)
 
 

@@ -285,7 +285,7 @@ class PairMaker:
             split, other = splits.identities[person.identity], splits.garments[str(garment.garment)]
             if split != other:
                 reason = (
-                    f"pairs.txt line {pair.line} crosses splits: {person.id} is in {split}, {garment.id} in {other}; "
+                    f"{pair.file} line {pair.line} crosses splits: {person.id} is in {split}, {garment.id} in {other}; "
                     "give both one split in photos.csv, or delete the line"
                 )
                 self._refusals.append(Refusal(f"{pair.person}__{pair.garment}", reason))
@@ -311,13 +311,15 @@ class PairMaker:
                 reason = f"{' and '.join(unusable)} was quarantined by the stage dataset; mend the photo"
             else:
                 worn = self._photos[f"garment/{pair.garment}"].garment == self._photos[f"person/{pair.person}"].garment
+                if worn and pair.is_paired:
+                    continue  # not asked for
                 reason = (
                     f"{pair.person} wears {pair.garment} in its photo, so this is no unpaired row; delete it, give the "
                     "person another garment, or set pairs.train_strategy: given to learn from it"
                     if worn
                     else "a garment that is not worn, but pairs.unpaired_strategy does not read it from pairs.txt"
                 )
-            self._refusals.append(Refusal(pair_id, f"pairs.txt line {pair.line}: {reason}"))
+            self._refusals.append(Refusal(pair_id, f"{pair.file} line {pair.line}: {reason}"))
 
 
 def _racks(garments: list[Photo], splits: Splits, seed: int) -> dict[tuple[str, str], Rack]:

@@ -23,6 +23,7 @@ import pandas as pd
 from tryon import config, files
 from tryon.config import PairsConfig
 from tryon.dataset import formats, lists, manifest
+from tryon.dataset.folder import PICTURE
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.lists import SPLITS
 from tryon.digests import code_digest, config_digest
@@ -54,6 +55,9 @@ def make_pairs(
         UserError: pairs.txt has mistakes, the splits are impossible, a list that is needed comes out empty, there
             would be too many pairs, or splits share pictures and the settings refuse that.
     """
+    if len(photos) and (photos["role"] == PICTURE).all():
+        nobody = pd.DataFrame(columns=list(PAIR_COLUMNS), dtype="str")
+        return nobody, _quarantine([]), pd.DataFrame(columns=list(leaks.COLUMNS))
     rows = manifest.photos_of(photos)
     together = leaks.alike(rows, cfg.leak_distance) if cfg.leaks == "join" else []
     assigned = splits.split_photos(rows, cfg.split, cfg.seed, together)
@@ -80,7 +84,7 @@ def _given(root: Path, reader: Reader, cfg: PairsConfig) -> list[lists.GivenPair
     given, mistakes = reader.given_pairs(root, reader.scan(root))
     if mistakes:
         raise UserError(
-            "\n".join([f"{root / lists.PAIRS_FILE}: {len(mistakes)} mistakes", *(f"  {m}" for m in mistakes)])
+            "\n".join([f"{root / reader.pairs_file}: {len(mistakes)} mistakes", *(f"  {m}" for m in mistakes)])
         )
     return given
 

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tryon.config import SplitConfig
-from tryon.dataset.lists import SPLITS
+from tryon.dataset.lists import SPLITS, TRAINVAL
 from tryon.dataset.manifest import Photo
 from tryon.errors import UserError
 
@@ -70,8 +70,9 @@ def split_photos(
 ) -> Splits:
     """Assign every identity, and every garment that somebody wears.
 
-    Splits named in photos.csv are honoured; the rest is dealt so that the shares of person photos come as close to
-    the wanted ones as whole groups allow.
+    Splits named in photos.csv, or fixed by the layout, are honoured; the rest is dealt so that the shares of person
+    photos come as close to the wanted ones as whole groups allow. What is named trainval is dealt between train and
+    val alone, in the proportion of their shares, whatever the share of test is.
 
     Args:
         photos: the manifest.
@@ -85,9 +86,11 @@ def split_photos(
     groups, weights = _groups(photos, alike)
     fixed = _fixed(photos, groups)
     persons = {root: weight for root, weight in weights.items() if weight > 0}
-    dealt = _deal(persons, {root: fixed[root] for root in persons if root in fixed}, _targets(persons, wanted), seed)
+    dealt = _deal_all(persons, fixed, wanted, seed)
     _check_filled(dealt, wanted, len(persons), bool(fixed))
-    splits = {**fixed, **dealt}
+    # a garment that nobody wears learns nothing; val is where it can be tried on
+    unworn = "val" if wanted.val > 0 else "train"
+    splits = {root: unworn if split == TRAINVAL else split for root, split in fixed.items()} | dealt
     placed = {node: splits[root] for root, members in groups.all().items() if root in splits for node in members}
     return Splits(
         identities={name: split for (kind, name), split in placed.items() if kind == "identity"},
@@ -156,6 +159,9 @@ def _fixed(photos: list[Photo], groups: Groups) -> dict[Node, str]:
     for photo in photos:
         if photo.split is not None:
             named[groups.find(node_of(photo))][photo.split].append(photo.id)
+    for by_split in named.values():
+        if TRAINVAL in by_split and len(by_split) > 1 and "test" not in by_split:
+            del by_split[TRAINVAL]  # another photo of the group says which of the two
     conflicts = [by_split for _, by_split in sorted(named.items()) if len(by_split) > 1]
     if conflicts:
         lines = [
@@ -163,10 +169,31 @@ def _fixed(photos: list[Photo], groups: Groups) -> dict[Node, str]:
             for by_split in conflicts
         ]
         raise UserError(
-            "photos.csv puts photos into different splits that one person, one worn garment or (pairs.leaks: join) one "
-            "picture connects; give the photos of each line one split\n" + "\n".join(lines)
+            "photos.csv, or the folder's layout, puts photos into different splits that one person, one worn garment "
+            "or (pairs.leaks: join) one picture connects; give the photos of each line one split\n" + "\n".join(lines)
         )
     return {root: next(iter(by_split)) for root, by_split in named.items()}
+
+
+def _deal_all(persons: dict[Node, int], fixed: dict[Node, str], wanted: SplitConfig, seed: int) -> dict[Node, str]:
+    """Every group of persons to a split; those named trainval apart from the others.
+
+    Raises:
+        UserError: some are named trainval, but neither train nor val is wanted.
+    """
+    bound = {root: weight for root, weight in persons.items() if fixed.get(root) == TRAINVAL}
+    others = {root: weight for root, weight in persons.items() if root not in bound}
+    dealt = _deal(others, {root: fixed[root] for root in others if root in fixed}, _targets(others, wanted), seed)
+    if not bound:
+        return dealt
+    total = wanted.train + wanted.val
+    if total == 0:
+        raise UserError(
+            f"{len(bound)} groups of photos are named trainval, but pairs.split.train and pairs.split.val are 0; give "
+            "one of them a share"
+        )
+    shares = SplitConfig(train=wanted.train / total, val=wanted.val / total, test=0.0)
+    return dealt | _deal(bound, {}, _targets(bound, shares), seed)
 
 
 def _targets(persons: dict[Node, int], wanted: SplitConfig) -> dict[str, float]:
@@ -198,7 +225,7 @@ def _check_filled(dealt: dict[Node, str], wanted: SplitConfig, num_groups: int, 
     empty = [split for split in SPLITS if getattr(wanted, split) > 0 and split not in dealt.values()]
     if empty:
         shared = "persons who share garments (or pictures, with pairs.leaks: join) stay in one group"
-        why = "photos.csv names no person for it" if has_fixed else shared
+        why = "photos.csv or the layout names no person for it" if has_fixed else shared
         raise UserError(
             f"no person is left for the split {' and '.join(empty)}: the photos form {num_groups} groups, {why}; "
             f"add photos of other people in other garments, or set pairs.split.{empty[0]} to 0"

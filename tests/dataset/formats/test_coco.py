@@ -25,7 +25,6 @@ from tryon.ontology import CATEGORIES, LABEL_INDEX, LABELS
 from tryon.prepare.masks import draw_label_map
 
 CFG = DatasetConfig(format="coco")
-LINKED = DatasetConfig(format="coco", follow_links=True)
 NAMES = ("person", "up", "down", "hair")
 RING = [2, 2, 10, 2, 10, 20, 2, 20]
 
@@ -130,12 +129,36 @@ def test_a_decomposed_name_finds_its_photo(folder: Path) -> None:
     assert references(folder)["person/zoé"][0] == "annotations/all.json#7"
 
 
+def test_a_file_may_be_laid_out_in_any_way_and_hold_other_things(folder: Path) -> None:
+    value = {
+        "info": {"images": [1]},
+        "annotations": [entry(1, 7, 2)],
+        "licenses": [],
+        "images": [picture(7, "anna.jpg")],
+        "categories": [{"id": 2, "name": "up"}],
+    }
+    for indent in (None, 2):
+        content = b"\xef\xbb\xbf \r\n" + json.dumps(value, indent=indent).encode() + b"\n"
+        (folder / "annotations" / "all.json").write_bytes(content)
+        reader = formats.reader(CFG)
+        assert reader.annotate(folder, "annotations/all.json#7", "person").categories == ("up",)
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
         (b"{", "not UTF-8 JSON"),
         (b"\xff\xfe", "not UTF-8 JSON"),
         (b"[" * 100_000, "not UTF-8 JSON"),
+        (b"", "not UTF-8 JSON"),
+        (b'{"images": [], "annotations": []', "not UTF-8 JSON"),
+        (b'{"images": [], "annotations": [],}', "not UTF-8 JSON"),
+        (b'{"images": [], "annotations": [{"image_id": 1},]}', "not UTF-8 JSON"),
+        (b'{"images": [] "annotations": []}', "not UTF-8 JSON"),
+        (b'{1: [], "annotations": []}', "not UTF-8 JSON"),
+        (b'{"images": [], "annotations": []} {}', "not UTF-8 JSON"),
+        (b'{"images": {}, "annotations": []}', "not COCO but"),
+        (b'{"images": [null], "annotations": []}', r"images\[0\] is NoneType"),
         (b"[]", "not COCO but a JSON list"),
         (b'{"shapes": []}', "not COCO but LabelMe JSON"),
         (b'{"images": [3], "annotations": []}', r"images\[0\] is int"),
@@ -356,7 +379,7 @@ def test_keypoints_that_cannot_be_used_are_refused(folder: Path, values: list, t
 @pytest.fixture
 def real(photos: Path, tmp_path: Path) -> Path:
     for name in ("person", "garment", "keypoints"):
-        (tmp_path / name).symlink_to(photos / name)
+        shutil.copytree(photos / name, tmp_path / name)
     (tmp_path / "annotations").mkdir()
     shutil.copy(photos / "coco" / "instances.json", tmp_path / "annotations")
     return tmp_path
@@ -368,7 +391,7 @@ def test_isat_coco_and_labelme_of_one_picture_give_the_same_masks(photos: Path, 
     The COCO polygons of these photos were simplified when they were written, which moves a pixel here and there.
     """
     isat, labelme = (formats.reader(DatasetConfig(format=name)) for name in ("isat", "labelme"))
-    coco_reader = formats.reader(LINKED)
+    coco_reader = formats.reader(CFG)
     listing = coco_reader.scan(real)
     annotated = [photo for photo in listing.photos if photo.annotation]
     assert len(annotated) == 8
@@ -437,11 +460,11 @@ def test_real_keypoints_are_those_of_the_file(fixtures: Path, tmp_path: Path) ->
 
 def test_real_crowds_and_several_people_are_read(fixtures: Path, tmp_path: Path) -> None:
     source = fixtures / "isat" / "convert" / "coco_tiny"
-    (tmp_path / "person").symlink_to(source / "images")
+    shutil.copytree(source / "images", tmp_path / "person")
     add_photo(tmp_path, "garment/x", None)
     (tmp_path / "annotations").mkdir()
     shutil.copy(source / "coco_tiny.json", tmp_path / "annotations")
-    reader = formats.reader(LINKED)
+    reader = formats.reader(CFG)
     photos = {photo.id: photo for photo in reader.scan(tmp_path).photos if photo.role == "person"}
     assert len(photos) == 5
     found = reader.annotate(tmp_path, str(photos["person/000000100723"].annotation), "person")

@@ -16,6 +16,12 @@ CLASSES = {
     "labelme": "tryon.dataset.formats.labelme.LabelmeReader",
     "coco": "tryon.dataset.formats.coco.CocoReader",
     "deepfashion2": "tryon.dataset.formats.deepfashion2.DeepFashion2Reader",
+    "viton_hd": "tryon.dataset.formats.viton_hd.VitonHdReader",
+    "dresscode": "tryon.dataset.formats.dresscode.DressCodeReader",
+    "viton": "tryon.dataset.formats.viton.VitonReader",
+    "tryondiffusion_folders": "tryon.dataset.formats.tryondiffusion_folders.TryOnDiffusionReader",
+    "training_guide": "tryon.dataset.formats.training_guide.TrainingGuideReader",
+    "image_folder": "tryon.dataset.formats.image_folder.ImageFolderReader",
 }
 """Reader class by the name that `dataset.format` gives."""
 

@@ -28,7 +28,7 @@ from tryon.dataset import folder
 from tryon.dataset.annotation import Annotation, Bitmap, Polygon, Shape
 from tryon.dataset.folder import ROLES, Listing, PhotoFiles
 from tryon.dataset.formats import coco_file
-from tryon.dataset.formats.coco_file import CocoFile, Entry
+from tryon.dataset.formats.coco_file import CocoFile, Entry, has_keypoints
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.formats.run_lengths import FIX, decode
 from tryon.dataset.formats.shapes import check_pixels, in_drawing_order, number, ring, side
@@ -97,7 +97,7 @@ class CocoReader(Reader):
         check_pixels(width, height, annotation)
         shapes: list[Shape] = []
         repairs: list[str] = []
-        for group, entry in enumerate(file.annotations.get(image, []), start=1):
+        for group, entry in enumerate(file.annotations(image), start=1):
             place = f"{annotation}: annotation {entry.get('id')}"
             category = self._category_of(file, entry, place)
             if entry.get("iscrowd"):
@@ -111,8 +111,7 @@ class CocoReader(Reader):
         if annotation.endswith(".json"):
             return sha256[annotation]
         file, image = self._entry(root, annotation)
-        picture = {key: file.images[image].get(key) for key in ("file_name", "width", "height")}
-        content = json.dumps([picture, file.annotations.get(image, []), file.categories], sort_keys=True)
+        content = json.dumps([file.images[image], file.annotations(image), file.categories], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     def keypoints(self, root: Path, keypoints: str, size_hw: tuple[int, int]) -> np.ndarray:
@@ -124,7 +123,7 @@ class CocoReader(Reader):
         from tryon.dataset.given_keypoints import check_inside
 
         file, image = self._entry(root, keypoints)
-        persons = [entry for entry in file.annotations.get(image, []) if _has_keypoints(entry)]
+        persons = [entry for entry in file.annotations(image) if has_keypoints(entry)]
         if not persons:
             raise BadItem(f"{keypoints}: no keypoints of this picture; annotate them, or set keypoints.source: mmpose")
         person = max(persons, key=_box_area)
@@ -187,7 +186,7 @@ def _collect(
             entry = found[candidates[0]]
             if shapes:
                 entry.shapes.append(f"{place}#{image}")
-            if keypoints and any(_has_keypoints(item) for item in file.annotations.get(image, [])):
+            if keypoints and image in file.posed:
                 entry.keypoints.append(f"{place}#{image}")
     if strangers:
         problems.append(
@@ -220,10 +219,6 @@ def _named_twice(references: list[str]) -> str:
     )
 
 
-def _has_keypoints(entry: Entry) -> bool:
-    return bool(entry.get("keypoints")) and entry.get("num_keypoints") != 0 and not entry.get("iscrowd")
-
-
 def _box_area(entry: Entry) -> float:
     box = entry.get("bbox")
     sides = box[2:4] if isinstance(box, list) and len(box) == 4 else [0.0, 0.0]
@@ -235,7 +230,7 @@ def _shapes(entry: Entry, category: str, group: int, size_hw: tuple[int, int], p
     segmentation: Any = entry.get("segmentation")
     if isinstance(segmentation, dict):
         return [Bitmap(category, group, 0.0, 0, 0, decode(segmentation, size_hw, place))]
-    if not segmentation and _has_keypoints(entry):
+    if not segmentation and has_keypoints(entry):
         return []  # keypoints of a person whose outline nobody drew
     if not isinstance(segmentation, list) or not segmentation:
         raise BadItem(f"{place} of {category!r} has no segmentation; draw it again or delete it")

@@ -7,8 +7,10 @@ A COCO file is a JSON object ``{"images": [{"id", "file_name", "width", "height"
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,21 +19,29 @@ from tryon.dataset.formats.folder_reader import guess_format
 from tryon.errors import UserError
 
 Entry = dict[str, Any]
+LISTS = ("images", "annotations", "categories")
+BLANKS = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(frozen=True, eq=False)
 class CocoFile:
-    """One parsed file.
+    """One file. Its annotations stay text until they are asked for: as objects they would fill some 8 times the memory.
 
     Attributes:
         images: entries by id, which is written as text.
-        annotations: entries of each picture, by that id.
         categories: names by category id.
+        posed: ids of pictures of which an annotation has keypoints.
     """
 
     images: dict[str, Entry]
-    annotations: dict[str, list[Entry]]
     categories: dict[int, str]
+    posed: frozenset[str]
+    _text: str
+    _places: dict[str, list[tuple[int, int]]]
+
+    def annotations(self, image: str) -> list[Entry]:
+        """The entries of one picture, in the order of the file."""
+        return [json.loads(self._text[start:end]) for start, end in self._places.get(image, [])]
 
 
 _Stamp = tuple[int, int, int]
@@ -56,43 +66,127 @@ def load(path: Path) -> CocoFile:
         return _parsed[path][1]
 
 
-def _read(path: Path) -> object:
+def has_keypoints(entry: Entry) -> bool:
+    """Whether an annotation has keypoints of one person, of which at least one is set."""
+    return bool(entry.get("keypoints")) and entry.get("num_keypoints") != 0 and not entry.get("iscrowd")
+
+
+def _read(path: Path) -> str:
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 JSON ({error}); export it again as COCO") from None
 
 
-def _parse(value: object, path: Path) -> CocoFile:
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), list) for key in ("images", "annotations")):
-        raise UserError(
-            f"{path}: not COCO but {guess_format(value)}; COCO JSON has the lists `images`, `annotations` and "
-            "`categories`: export as COCO, or set dataset.format"
-        )
-    categories: dict[int, str] = {}
-    for place, item in _objects(value.get("categories") or [], path, "categories"):
-        if not isinstance(item.get("id"), int) or not isinstance(item.get("name"), str):
-            raise UserError(f"{place} has id {item.get('id')!r} and name {item.get('name')!r}; expected 1 and 'person'")
-        categories[item["id"]] = item["name"]
+def _parse(text: str, path: Path) -> CocoFile:
     images: dict[str, Entry] = {}
-    for place, item in _objects(value["images"], path, "images"):
-        if not isinstance(item.get("file_name"), str) or not isinstance(item.get("id"), (int, str)):
-            raise UserError(f"{place} lacks `id` or `file_name`; export the file again as COCO")
-        if str(item["id"]) in images:
-            raise UserError(f"{place} has the id {item['id']} of an earlier picture; give each picture its own id")
-        images[str(item["id"])] = item
-    annotations: dict[str, list[Entry]] = defaultdict(list)
-    for place, item in _objects(value["annotations"], path, "annotations"):
-        if str(item.get("image_id")) not in images:
-            raise UserError(f"{place} is of picture {item.get('image_id')!r}, which `images` lacks; add or delete it")
-        annotations[str(item["image_id"])].append(item)
-    return CocoFile(images, dict(annotations), categories)
+    categories: dict[int, str] = {}
+    owners: list[tuple[str, int, int]] = []
+    posed: set[str] = set()
+    seen: dict[str, bool] = {}  # whether the value of a key is one of the lists
+    try:
+        for key, index, item, start, end in _elements(text):
+            place = f"{path}: {key}[{index}]"
+            if index is None:
+                seen[key] = item is not None
+                continue
+            if not isinstance(item, dict):
+                raise UserError(f"{place} is {type(item).__name__}, expected an object; export it again")
+            if key == "images":
+                _add_image(images, item, place)
+            elif key == "categories":
+                _add_category(categories, item, place)
+            else:
+                owners.append((str(item.get("image_id")), start, end))
+                if has_keypoints(item):
+                    posed.add(owners[-1][0])
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not UTF-8 JSON ({error}); export it again as COCO") from None
+    if not {"images", "annotations"} <= {key for key, is_list in seen.items() if is_list}:
+        is_object = text.lstrip().startswith("{")
+        shown = guess_format(dict.fromkeys(seen) if is_object else json.loads(text))
+        raise UserError(
+            f"{path}: not COCO but {shown}; COCO JSON has the lists `images`, `annotations` and `categories`: export "
+            "as COCO, or set dataset.format"
+        )
+    places: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for index, (image, start, end) in enumerate(owners):
+        if image not in images:
+            raise UserError(
+                f"{path}: annotations[{index}] is of picture {image}, which `images` lacks; add or delete it"
+            )
+        places[image].append((start, end))
+    return CocoFile(images, categories, frozenset(posed), text, dict(places))
 
 
-def _objects(items: list[Any], path: Path, key: str) -> list[tuple[str, Entry]]:
-    for index, item in enumerate(items):
-        if not isinstance(item, dict):
-            raise UserError(f"{path}: {key}[{index}] is {type(item).__name__}, expected an object; export it again")
-    return [(f"{path}: {key}[{index}]", item) for index, item in enumerate(items)]
+def _elements(text: str) -> Iterator[tuple[str, int | None, object, int, int]]:
+    """Key, index, value and place of the elements of the three lists; of anything else key, None and None.
+
+    A list is begun by an element whose index is None and whose value is not.
+    """
+    decoder = json.JSONDecoder()
+    at = _skip(text, 0)
+    if text[at : at + 1] != "{":
+        decoder.decode(text)  # JSON of another kind, or an error
+        return
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != "}":
+        key, at = decoder.raw_decode(text, at)
+        if not isinstance(key, str):
+            raise json.JSONDecodeError("Expecting a name", text, at)
+        at = _skip(text, _expect(text, at, ":"))
+        if key in LISTS and text[at : at + 1] == "[":
+            yield key, None, [], at, at
+            at = _skip(text, at + 1)
+            index = 0
+            while text[at : at + 1] != "]":
+                value, end = decoder.raw_decode(text, at)
+                yield key, index, value, at, end
+                index += 1
+                at = _next(text, end, "]")
+            at += 1
+        else:
+            _, at = decoder.raw_decode(text, at)
+            yield key, None, None, at, at
+        at = _next(text, at, "}")
+    if _skip(text, at + 1) != len(text):
+        raise json.JSONDecodeError("Extra data", text, at + 1)
+
+
+def _skip(text: str, at: int) -> int:
+    found = BLANKS.match(text, at)
+    return found.end() if found else at
+
+
+def _expect(text: str, at: int, mark: str) -> int:
+    at = _skip(text, at)
+    if text[at : at + 1] != mark:
+        raise json.JSONDecodeError(f"Expecting {mark!r}", text, at)
+    return at + 1
+
+
+def _next(text: str, at: int, last: str) -> int:
+    """The place of the next element, or of the mark that ends the list."""
+    at = _skip(text, at)
+    if text[at : at + 1] == last:
+        return at
+    at = _skip(text, _expect(text, at, ","))
+    if text[at : at + 1] == last:
+        raise json.JSONDecodeError("Illegal trailing comma", text, at)
+    return at
+
+
+def _add_image(images: dict[str, Entry], item: Entry, place: str) -> None:
+    if not isinstance(item.get("file_name"), str) or not isinstance(item.get("id"), (int, str)):
+        raise UserError(f"{place} lacks `id` or `file_name`; export the file again as COCO")
+    if str(item["id"]) in images:
+        raise UserError(f"{place} has the id {item['id']} of an earlier picture; give each picture its own id")
+    images[str(item["id"])] = {key: item.get(key) for key in ("file_name", "width", "height")}
+
+
+def _add_category(categories: dict[int, str], item: Entry, place: str) -> None:
+    if not isinstance(item.get("id"), int) or not isinstance(item.get("name"), str):
+        raise UserError(f"{place} has id {item.get('id')!r} and name {item.get('name')!r}; expected 1 and 'person'")
+    categories[item["id"]] = item["name"]

@@ -141,7 +141,7 @@ class DeepFashion2Reader(Reader):
         if not place:
             path = root / photo.annotation
             return _read_facts(path, photo.annotation, path.stat().st_mtime_ns)
-        entries = load(root / place).annotations.get(image, [])
+        entries = load(root / place).annotations(image)
         items = tuple((_whole(entry.get("style")), float(entry.get("area") or 0.0)) for entry in entries)
         pairs = {_whole(entry.get("pair_id")) for entry in entries}
         if len(pairs) != 1:

@@ -40,6 +40,8 @@ class FolderReader(Reader):
         """See `formats.interface.Reader`: mmpose writes everybody whom it finds."""
         from tryon.dataset.given_keypoints import read_near
 
+        if not keypoints.endswith(".json"):  # not a file of mmpose's but an entry of one that only the format knows
+            return super().keypoints_near(root, keypoints, size_hw, box_xyxy)
         return read_near(root / keypoints, size_hw, box_xyxy)
 
 

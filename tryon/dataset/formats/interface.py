@@ -36,6 +36,12 @@ class Reader(ABC):
     annotates_person: ClassVar[bool] = True
     """Whether person photos carry the person's silhouette; if not, the label map of a person shows clothes alone."""
 
+    keypoint_roles: ClassVar[tuple[str, ...]] = ("person", "garment")
+    """Roles whose photos can have given keypoints; of others, no point is visible where keypoints.source is `given`."""
+
+    pairs_file: ClassVar[str] = lists.PAIRS_FILE
+    """The file that `given_pairs` reads, for messages; empty where its mistakes name the file themselves."""
+
     def __init__(self, cfg: DatasetConfig) -> None:
         self.cfg = cfg
 
@@ -104,6 +110,14 @@ class Reader(ABC):
 
         return read_given(root / keypoints, size_hw)
 
+    def num_people(self, root: Path, keypoints: str) -> int | None:
+        """How many people the given keypoints of a photo hold, of whom `keypoints` took one; None where it is unknown.
+
+        Raises:
+            BadItem: as `keypoints`.
+        """
+        return None
+
     def keypoints_near(
         self, root: Path, keypoints: str, size_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float]
     ) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -121,7 +135,9 @@ class Reader(ABC):
         Raises:
             BadItem: as `keypoints`.
         """
-        return self.keypoints(root, keypoints, size_hw), ()
+        num_people = self.num_people(root, keypoints) or 1
+        chosen = (f"several people: of {num_people} in {keypoints} one was taken",) if num_people > 1 else ()
+        return self.keypoints(root, keypoints, size_hw), chosen
 
     def category(self, label: str) -> str:
         """The ontology's name of a label of the files, by `dataset.labels`; other names stay as they are."""
