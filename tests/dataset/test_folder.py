@@ -11,7 +11,7 @@ from handmade import READER, add_photo, garment_objects, make_folder, person_obj
 
 from tryon.dataset import folder
 from tryon.dataset.fingerprint import folder_digest
-from tryon.errors import UserError
+from tryon.errors import BadItem, UserError
 
 
 def test_partners_are_joined_by_name(tmp_path: Path) -> None:
@@ -88,6 +88,15 @@ def test_a_link_may_not_lead_out_of_the_folder_unless_that_is_asked_for(tmp_path
     (root / "person").symlink_to(tmp_path / "moved")
     with pytest.raises(UserError, match=r"person: a link to .*moved.*dataset.follow_links"):
         folder.scan(root)
+
+
+def test_a_file_of_any_layout_is_checked_for_links_that_lead_out(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", {"anna": None}, ["g"])
+    (tmp_path / "link").symlink_to(root)
+    folder.check_inside(tmp_path / "link", "person/anna.jpg")
+    (root / "train").symlink_to(tmp_path)
+    with pytest.raises(BadItem, match="train/x.jpg: a link out of the data folder"):
+        folder.check_inside(root, "train/x.jpg")
 
 
 def test_a_name_that_two_files_share_or_that_is_too_long_is_reported(tmp_path: Path) -> None:

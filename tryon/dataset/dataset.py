@@ -39,9 +39,7 @@ REPAIRS_FILE = "repairs.csv"
 REPAIR_COLUMNS = ("id", "stage", "repair")
 PROGRESS_S = 10.0
 
-Verdict = dict[
-    str, Any
-]  # {"width", "height", "categories", "repairs", "pixels", "phash"} of a usable photo, or {"reason"}
+Verdict = dict[str, Any]  # of a usable photo what `verify` says of it, else {"reason"}
 
 
 class Survey(NamedTuple):
@@ -110,6 +108,8 @@ def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
     try:
         if photo.annotation is None:
             raise BadItem(f"no annotation annotations/{photo.id}.json; annotate the photo, or take it away")
+        if not reader.cfg.follow_links:
+            folder.check_inside(root, photo.file)
         decoded = images.decode(root / photo.file)
         height, width = decoded.image_HWC.shape[:2]
         annotation = reader.annotate(root, photo.annotation, photo.role)
@@ -119,12 +119,11 @@ def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
     except BadItem as problem:
         return {"reason": str(problem)}
     categories = [category for category in CATEGORIES if category in annotation.categories]
-    repairs = [*decoded.repairs, *annotation.repairs]
     return {
         "width": width,
         "height": height,
         "categories": ",".join(categories),
-        "repairs": repairs,
+        "repairs": [*decoded.repairs, *annotation.repairs],
         **duplicates.fingerprints(decoded.image_HWC),
     }
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tryon.errors import UserError
+from tryon.errors import BadItem, UserError
 
 ROLES = ("person", "garment")
 PICTURE = "picture"
@@ -157,6 +157,16 @@ def _not_a_file(entry: os.DirEntry[str], base: Path | None) -> str | None:
         if base is not None and not target.is_relative_to(base):
             return "a link out of the data folder; copy the file here, or set dataset.follow_links: true"
     return None if entry.is_file() else "not a file"
+
+
+def check_inside(root: Path, file: str) -> None:
+    """Refuse a file of any layout that a link leads out of the data folder to.
+
+    Raises:
+        BadItem: naming the setting that allows it.
+    """
+    if not os.path.realpath(root / file).startswith(os.path.join(os.path.realpath(root), "")):
+        raise BadItem(f"{file}: a link out of the data folder; copy the file here, or set dataset.follow_links: true")
 
 
 def _scan_photos(root: Path, role: str, base: Path | None) -> tuple[dict[str, str], dict[str, str]]:

@@ -50,8 +50,7 @@ def read_near(path: Path, size_hw: tuple[int, int], box_xyxy: Box) -> tuple[np.n
 
     Returns:
         float64 [17, 3] as `read_given`, of the person whose visible points' box has the largest IoU with `box_xyxy`,
-        and where nobody stands there, of the largest; and a repair "kind: detail" where there was a
-        choice.
+        and where nobody stands there, of the largest; and a repair "kind: detail" where there was a choice.
 
     Raises:
         BadItem: as `read_given`.

@@ -21,8 +21,8 @@ from tryon.ontology import LABELS
 PERSON = "person"
 MAX_DOUBT = 0.05
 """Largest share of a polygon that may be inside or outside depending on the rule of filling. Outlines drawn by hand or
-simplified by a program cross themselves by some pixels (DeepFashion2's by 1.1 %); a wrong order of vertices puts half
-of the area in doubt."""
+simplified by a program cross themselves by some pixels: the largest doubt among 184 real polygons (shared/photos and
+shared/fixtures) is 0.011, of a DeepFashion2 dress. A wrong order of vertices puts half of the area in doubt."""
 ROUNDING_PX = 1.0  # tools write the right edge as the width, and round: nothing is lost there
 NUM_CELLS = 256  # a polygon's windings are counted on a grid of this size, which sees loops of 1/256 of its size
 IN_SHARE, OUT_SHARE = 0.9, 0.1

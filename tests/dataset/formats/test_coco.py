@@ -499,3 +499,16 @@ def test_real_uncompressed_run_lengths_fill_their_box(fixtures: Path) -> None:
         left, top, width, height = item["bbox"]
         found = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
         np.testing.assert_allclose(found, (left, top, left + width, top + height), atol=1)
+
+
+def test_a_link_out_of_the_folder_is_refused_unless_that_is_asked_for(tmp_path: Path) -> None:
+    outside = add_photo(tmp_path / "elsewhere", "person/x", None)
+    root = tmp_path / "data"
+    add_photo(root, "garment/x", None)
+    (root / "person").mkdir()
+    (root / "person/x.jpg").symlink_to(outside)
+    (root / "annotations").mkdir()
+    save_json(root / "annotations/instances.json", {"images": [], "annotations": [], "categories": []})
+    assert [photo.id for photo in formats.reader(CFG).scan(root).photos] == ["garment/x"]
+    linked = DatasetConfig(format="coco", follow_links=True)
+    assert [photo.id for photo in formats.reader(linked).scan(root).photos] == ["garment/x", "person/x"]

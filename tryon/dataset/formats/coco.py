@@ -69,7 +69,7 @@ class CocoReader(Reader):
 
     def scan(self, root: Path) -> Listing:
         """See `formats.interface.Reader`; a COCO file that cannot be read stops here, as it is many photos' own."""
-        listing = folder.scan(root)
+        listing = folder.scan(root, follow_links=self.cfg.follow_links)
         names = {photo.id for photo in listing.photos}
         problems = [problem for problem in listing.problems if not problem[0].startswith("annotations/")]
         found: dict[str, _Found] = defaultdict(lambda: _Found([], []))
