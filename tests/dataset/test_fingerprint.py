@@ -110,3 +110,19 @@ def test_importing_it_pulls_in_nothing_heavy() -> None:
     code = f"import sys, tryon.dataset.fingerprint; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run as root, who may read everything: so the refusal is played."""
+    root = make_folder(tmp_path / "data", {"anna": None}, ["shirt"])
+    real = files.sha256_file
+
+    def refuse(path: str) -> str:
+        if str(path).endswith("anna.jpg"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(files, "sha256_file", refuse)
+    locked = folder_digest(root, tmp_path / "cache.json", READER.watched)
+    monkeypatch.undo()
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) != locked, "read again once it may be read"

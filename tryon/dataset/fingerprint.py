@@ -68,6 +68,7 @@ def file_digests(root: Path | str, cache_path: Path | str, watched: Sequence[str
     read_at = time.time_ns()
     digests.update(_sha256_of(root, unknown))
     racy = {name for name in unknown if int(stamps[name].split(" ")[1]) >= read_at - RACY_NS}
+    racy |= {name for name in unknown if digests[name] == UNREADABLE}  # permissions change without a new stamp
     settled = {name: f"{stamp} {digests[name]}" for name, stamp in stamps.items() if name not in racy}
     if settled != remembered:
         # one line of compact JSON: with 100 000 photos this file is read before every run
@@ -76,12 +77,23 @@ def file_digests(root: Path | str, cache_path: Path | str, watched: Sequence[str
     return digests
 
 
+UNREADABLE = "unreadable"
+
+
+def _sha256(path: str) -> str:
+    """SHA-256 of a file; one that may not be read is no reason to stop: the stage `dataset` says so of its photo."""
+    try:
+        return files.sha256_file(path)
+    except OSError:
+        return UNREADABLE
+
+
 def _sha256_of(root: Path, names: list[str]) -> Iterator[tuple[str, str]]:
     """SHA-256 of files; read some hundred at a time, as one task per small file costs more than the file."""
     prefix = str(root)
 
     def read(part: list[str]) -> list[str]:
-        return [files.sha256_file(os.path.join(prefix, name)) for name in part]
+        return [_sha256(os.path.join(prefix, name)) for name in part]
 
     parts = [names[start : start + FILES_PER_TASK] for start in range(0, len(names), FILES_PER_TASK)]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
