@@ -60,4 +60,4 @@ bench: ## list the benchmarks; make bench-NAME runs one and ends with one line o
 	done
 
 bench-%: setup
-	@$(RUN) python benchmarks/bench_$(subst -,_,$*).py
+	@$(RUN) python benchmarks/bench_$(subst -,_,$*).py $(ARGS)

@@ -47,23 +47,37 @@ def mend(annotation: Annotated, role: str) -> Annotated:
         return annotation
     name = Path(annotation.file).name
     size_hw = (annotation.height, annotation.width)
-    repairs = list(annotation.repairs)
-    shapes = []
+    repairs = []
     for shape in annotation.shapes:
-        if shape.category not in KNOWN_CATEGORIES:
-            shapes.append(shape)  # never drawn; whether it may be there is for annotation.check_labels to say
-            continue
-        if not _has_area(shape):
-            repairs.append(f"no area: {_title(shape)} is left out")
+        if shape.category not in KNOWN_CATEGORIES or not _has_area(shape):
             continue
         beyond_px = _beyond(shape, size_hw, name)
         if beyond_px > ROUNDING_PX:
             repairs.append(f"over the edge: {_title(shape)} reaches {beyond_px:.0f} px out of the photo; cut off there")
         if isinstance(shape, Polygon):
             repairs += _check_windings(shape, name)
-        shapes.append(shape)
+    chosen = select(annotation, role)
+    return replace(chosen, repairs=(*annotation.repairs, *repairs, *chosen.repairs[len(annotation.repairs) :]))
+
+
+def select(annotation: Annotated, role: str) -> Annotated:
+    """The part of `mend` that changes what is drawn; of an annotation that `mend` let pass it is all of it.
+
+    Arguments, result and errors as for `mend`.
+    """
+    if not isinstance(annotation, Annotation):
+        return annotation
+    repairs = list(annotation.repairs)
+    shapes = []
+    for shape in annotation.shapes:
+        # an unknown category is never drawn; whether it may be there is for annotation.check_labels to say
+        if shape.category in KNOWN_CATEGORIES and not _has_area(shape):
+            repairs.append(f"no area: {_title(shape)} is left out")
+        else:
+            shapes.append(shape)
     if role == PERSON:
-        shapes, dropped = _one_person(shapes, size_hw, name)
+        size_hw = (annotation.height, annotation.width)
+        shapes, dropped = _one_person(shapes, size_hw, Path(annotation.file).name)
         repairs += dropped
     return replace(annotation, shapes=tuple(shapes), repairs=tuple(repairs))
 
@@ -78,7 +92,8 @@ def _title(shape: Shape) -> str:
 def _has_area(shape: Shape) -> bool:
     if isinstance(shape, Bitmap):
         return bool(shape.mask_HW.any())
-    return len(set(shape.points_xy)) >= 3
+    points = shape.points_xy
+    return len(set(points[:3])) == 3 or len(set(points)) >= 3  # three vertices mostly tell, and there may be thousands
 
 
 def _extent(shape: Shape) -> tuple[float, float, float, float]:

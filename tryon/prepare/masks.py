@@ -12,7 +12,6 @@ import argparse
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tryon import config, images
@@ -29,17 +28,16 @@ from tryon.dataset.annotation import (
 from tryon.dataset.folder import PICTURE
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.manifest import read_shard
-from tryon.dataset.mending import draw, mend
+from tryon.dataset.mending import draw, select
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import BadItem
-from tryon.items import Done, Row, Scalar, run_shard
-from tryon.ontology import CATEGORIES, LABEL_INDEX, LABELS
+from tryon.items import Done, Row, run_shard
+from tryon.ontology import CATEGORIES, LABEL_INDEX
 from tryon.provenance import write_provenance
 
 STAGE = "masks"
 LABELS_FILE = "labels.png"
-FLOAT32_COUNTS = 1 << 24  # OpenCV counts in float32, which is exact up to here
 
 
 def draw_label_map(annotation: Annotated, size_hw: tuple[int, int]) -> np.ndarray:
@@ -69,19 +67,11 @@ def draw_label_map(annotation: Annotated, size_hw: tuple[int, int]) -> np.ndarra
     return labels_HW
 
 
-def count_labels(labels_HW: np.ndarray) -> np.ndarray:
-    """Pixels of each label, int64 [number of labels]."""
-    if labels_HW.size > FLOAT32_COUNTS:
-        return np.bincount(labels_HW.ravel(), minlength=len(LABELS))
-    counts_L = cv2.calcHist([labels_HW], [0], None, [len(LABELS)], [0, len(LABELS)])  # four times as fast
-    return counts_L.ravel().astype(np.int64)
-
-
-def check_drawn(counts_L: np.ndarray, annotation: Annotated, role: str) -> None:
+def check_drawn(labels_HW: np.ndarray, annotation: Annotated, role: str) -> None:
     """Refuse a label map in which the shapes left nothing of the person or of the garment.
 
     Args:
-        counts_L: pixels of each label in the drawn annotation, from `count_labels`.
+        labels_HW: the drawn annotation.
         annotation: what was drawn.
         role: "person" or "garment".
 
@@ -91,8 +81,8 @@ def check_drawn(counts_L: np.ndarray, annotation: Annotated, role: str) -> None:
     if role == PICTURE:
         return
     # parts may cover the `person` polygon whole, so a person photo needs any label; a garment photo needs a garment
-    wanted = LABELS[1:] if role == "person" else CATEGORIES
-    if not any(counts_L[LABEL_INDEX[label]] for label in wanted):
+    drawn = (labels_HW == LABEL_INDEX[category] for category in CATEGORIES) if role == "garment" else [labels_HW]
+    if not any(mask_HW.any() for mask_HW in drawn):
         raise BadItem(
             f"{Path(annotation.file).name}: its shapes leave no pixel of a {role}; look for shapes outside the "
             "photo, wrong layers, or a hole over everything"
@@ -113,16 +103,13 @@ def make_mask(photo: Row, data: Path, reader: Reader, cfg: MasksConfig) -> Done:
     """
     annotation = reader.annotate(data, photo.annotation, photo.role)
     check_size(annotation, (photo.height, photo.width))
-    annotation = mend(annotation, photo.role)  # as the stage `dataset` did, which recorded the repairs
+    annotation = select(annotation, photo.role)  # the stage `dataset` checked its shapes and recorded the repairs
     if cfg.unknown_label == "quarantine":
         check_labels(annotation)
     check_role(annotation, photo.role, needs_person=reader.annotates_person)
     labels_HW = draw_label_map(annotation, (photo.height, photo.width))
-    counts_L = count_labels(labels_HW)
-    check_drawn(counts_L, annotation, photo.role)
-    shares = (counts_L / labels_HW.size).tolist()
-    facts: dict[str, Scalar] = {f"share_{label}": round(share, 6) for label, share in zip(LABELS, shares, strict=True)}
-    return Done({LABELS_FILE: images.encode_labels(labels_HW)}, facts)
+    check_drawn(labels_HW, annotation, photo.role)
+    return Done({LABELS_FILE: images.encode_labels(labels_HW)})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
