@@ -92,8 +92,8 @@ def _title(shape: Shape) -> str:
 def _has_area(shape: Shape) -> bool:
     if isinstance(shape, Bitmap):
         return bool(shape.mask_HW.any())
-    points = shape.points_xy
-    return len(set(points[:3])) == 3 or len(set(points)) >= 3  # three vertices mostly tell, and there may be thousands
+    # three vertices in a line, or on one pixel, are how exports write what is one pixel wide: a vertex fills its pixel
+    return len(shape.points_xy) >= 3
 
 
 def _extent(shape: Shape) -> tuple[float, float, float, float]:
