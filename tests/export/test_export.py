@@ -374,18 +374,6 @@ def test_the_rest_of_the_person_goes_to_the_nearest_bone() -> None:
     np.testing.assert_array_equal(np.unique(viton_hd.parse_map(labels_HW, np.zeros((17, 3)))), [0, 5, 10])
 
 
-def test_body_25_has_its_middles_and_no_feet() -> None:
-    keypoints_K3 = np.column_stack([np.arange(17) * 10.0, np.arange(17) * 5.0, np.full(17, 0.9)])
-    keypoints_K3[KEYPOINT_NAMES.index("left_hip"), 2] = 0
-    keypoints_K3[KEYPOINT_NAMES.index("left_shoulder"), 2] = 0.4
-    found_K3 = viton_hd.body_25(keypoints_K3)
-    np.testing.assert_array_equal(found_K3[0], keypoints_K3[0])
-    np.testing.assert_allclose(found_K3[1], [55, 27.5, 0.4])
-    np.testing.assert_array_equal(found_K3[2], keypoints_K3[KEYPOINT_NAMES.index("right_shoulder")])
-    np.testing.assert_array_equal(found_K3[14], keypoints_K3[KEYPOINT_NAMES.index("left_ankle")])
-    np.testing.assert_array_equal(found_K3[[8, 12, 19, 24]], np.zeros((4, 3)))
-
-
 def test_a_name_with_blanks_would_break_the_lists_and_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -421,3 +409,17 @@ def test_the_projects_reader_of_viton_hd_reads_what_is_written(viton: Path, fini
         labels_HW = draw_label_map(read, (1024, 768))
         wanted_HW = viton_hd.Letterbox(made.size_hw, viton_hd.SIZE_HW).mask(made.labels_HW)
         np.testing.assert_array_equal(labels_HW, wanted_HW)
+
+
+def test_the_palette_is_the_measured_one() -> None:
+    """try-on trainers that read colours look for these; ids from the data set's own image-parse-v3."""
+    measured = {
+        1: (128, 0, 0),
+        2: (254, 0, 0),
+        4: (169, 0, 51),
+        7: (0, 119, 220),
+        14: (51, 169, 220),
+        19: (254, 169, 0),
+    }
+    assert {number: viton_hd.PALETTE[number] for number in measured} == measured
+    assert len(viton_hd.PALETTE) == 20

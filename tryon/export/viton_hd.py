@@ -25,82 +25,23 @@ import numpy as np
 from PIL import Image
 
 from tryon import files, images
+from tryon.dataset.parse_maps import LIP_COLOURS
 from tryon.errors import BadItem, UserError
 from tryon.export.finished import PERSON, Finished, Results
 from tryon.geometry import Letterbox
+from tryon.keypoints import BODY_25, COCO_17, convert
 from tryon.ontology import CATEGORY_BIT, KEYPOINT_NAMES, LABEL_INDEX
 
 SIZE_HW = (1024, 768)
 GREY = 128
 QUALITY = 95
 
-PALETTE = (
-    (0, 0, 0),
-    (128, 0, 0),
-    (254, 0, 0),
-    (0, 85, 0),
-    (169, 0, 51),
-    (254, 85, 0),
-    (0, 0, 85),
-    (0, 119, 220),
-    (85, 85, 0),
-    (0, 85, 85),
-    (85, 51, 0),
-    (52, 86, 128),
-    (0, 128, 0),
-    (0, 0, 254),
-    (51, 169, 220),
-    (0, 254, 254),
-    (85, 254, 169),
-    (169, 254, 85),
-    (254, 254, 0),
-    (254, 169, 0),
-)
-"""RGB of the ids 0 to 19, measured on image-parse-v3 of the data set."""
+ROUNDED_DOWN = {255: 254, 221: 220, 170: 169}
+PALETTE = [tuple(ROUNDED_DOWN.get(part, part) for part in colour) for colour in LIP_COLOURS[:20]]
+"""RGB of the ids 0 to 19, as measured on image-parse-v3 of the data set."""
 
 PARSE_ID = {"hair": 2, "up": 5, "dress": 6, "down": 9, "face": 13, "left_arm": 14, "right_arm": 15}
 HAT, NECK, LEFT_LEG, RIGHT_LEG = 1, 10, 16, 17  # what `person` is divided into
-
-BODY_25: tuple[tuple[str, ...], ...] = (
-    ("nose",),
-    ("left_shoulder", "right_shoulder"),  # neck
-    ("right_shoulder",),
-    ("right_elbow",),
-    ("right_wrist",),
-    ("left_shoulder",),
-    ("left_elbow",),
-    ("left_wrist",),
-    ("left_hip", "right_hip"),  # middle of the hips
-    ("right_hip",),
-    ("right_knee",),
-    ("right_ankle",),
-    ("left_hip",),
-    ("left_knee",),
-    ("left_ankle",),
-    ("right_eye",),
-    ("left_eye",),
-    ("right_ear",),
-    ("left_ear",),
-    *[()] * 6,  # feet
-)
-"""COCO points whose mean is each point of BODY_25."""
-
-
-def body_25(keypoints_K3: np.ndarray) -> np.ndarray:
-    """COCO-17 → OpenPose BODY_25.
-
-    Args:
-        keypoints_K3: x, y, score; 0 where not visible.
-
-    Returns:
-        float64 [25, 3]; a point that needs an invisible one is three zeros, a mean has the lower score.
-    """
-    found_K3 = np.zeros((len(BODY_25), 3))
-    for index, names in enumerate(BODY_25):
-        sources_N3 = keypoints_K3[[KEYPOINT_NAMES.index(name) for name in names]]
-        if names and (sources_N3[:, 2] > 0).all():
-            found_K3[index] = *sources_N3[:, :2].mean(axis=0), sources_N3[:, 2].min()
-    return found_K3
 
 
 def parse_map(labels_HW: np.ndarray, keypoints_K3: np.ndarray) -> np.ndarray:
@@ -252,7 +193,7 @@ class VitonHdWriter:
         keypoints_K3 = np.column_stack([points_K2, finished.keypoints_K3[:, 2]])
         parse_HW = parse_map(box.mask(finished.labels_HW), keypoints_K3)
         agnostic_HWC = np.where(repainted_HW[..., None], np.uint8(GREY), image_HWC)
-        flat = body_25(keypoints_K3).round(3).ravel().tolist()
+        flat = convert(keypoints_K3, COCO_17, BODY_25).round(3).ravel().tolist()
         absent = ("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d")
         person = {"person_id": [-1], "pose_keypoints_2d": flat, **{key: [] for key in absent}}
         contents = {
