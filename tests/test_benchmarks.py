@@ -1,0 +1,28 @@
+"""The benchmarks of the preparation run to their end at toy sizes; how fast anything is, they are not asked here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = {
+    "masks": (["--people", "6", "--prior", "1", "--height", "128"], {"speedup", "share_decode_fill_encode"}),
+    "pack": (["--people", "6", "--height", "128"], {"speedup", "by_size"}),
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_benchmark_ends_with_its_numbers(name: str) -> None:
+    arguments, wanted = TINY[name]
+    command = [sys.executable, str(ROOT / "benchmarks" / f"bench_{name}.py"), *arguments]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    result = json.loads(ran.stdout.splitlines()[-1])
+    assert result["benchmark"] == name
+    assert wanted <= set(result)
+    assert {"date", "commit", "machine"} <= set(result)
