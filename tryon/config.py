@@ -137,7 +137,7 @@ class PairsConfig(Section):
     leaks: Literal["report", "refuse", "join"] = "report"
     """One picture in two splits: list it in the report; stop; or put all photos of the picture into one split."""
     leak_distance: Annotated[int, Field(ge=0, le=64)] = 8
-    """Bits of 256 in which the perceptual hashes of one picture may differ; other garments of one cut come within 12."""
+    """Bits of 256 in which the perceptual hashes of one picture may differ; garments of one cut come within 12."""
     max_pairs: int = Machine(1_000_000, ge=1)
     """Refuse strategies that would make more pairs than this, before they are made."""
 
