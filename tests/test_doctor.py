@@ -11,7 +11,7 @@ import pytest
 
 from tryon import config, doctor
 from tryon.cli import main
-from tryon.config import Config
+from tryon.config import Config, CutoutsConfig
 from tryon.doctor import Finding, Partition, read_partitions
 from tryon.files import sha256_file
 
@@ -121,6 +121,15 @@ def test_the_disk_plan_grows_with_what_it_is_for(tmp_path: Path) -> None:
     assert more["checkpoints"] == 2 * plan["checkpoints"], "five kept and one being written, not two and one"
     assert plan["checkpoints"] == 4 * 3 * plan["weights"]
     assert plan["weights"] > 4 * 1000
+
+
+def test_the_disk_plan_knows_what_embeddings_cost(tmp_path: Path) -> None:
+    cfg = settings(tmp_path)
+    by_source = {
+        source: doctor.disk_plan(cfg.model_copy(update={"cutouts": CutoutsConfig(source=source)}))["embeddings"]
+        for source in ("sam", "annotations")
+    }
+    assert by_source == {"sam": 20 * 131_072, "annotations": 0}
 
 
 def test_conda_is_only_mentioned(programs: Path, tmp_path: Path) -> None:

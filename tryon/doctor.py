@@ -37,6 +37,8 @@ PACKED_BYTES = 6
 # Per photo before packing, over all stages' items and tables, in packed bytes of its largest size: label maps and
 # cut-outs are compressed, but of the photo's own size.
 ITEM_SHARE = 1.0
+# Of what segment-anything's encoder made of a photo: channels x rows x columns in float16.
+EMBEDDING_BYTES = {"tryon_small": 64 * 32 * 32 * 2, **dict.fromkeys(("vit_b", "vit_l", "vit_h"), 256 * 64 * 64 * 2)}
 PICTURE_BYTES = 3  # of a sampled picture and pixel; as PNG it is less
 STATE_COPIES = 4  # of a checkpoint, in weights: the network, its average, and the optimizer's two moments
 
@@ -143,9 +145,11 @@ def disk_plan(cfg: Config) -> dict[str, int]:
     pixels = [height * width for height, width in cfg.sizes]
     packed = photos * PACKED_BYTES * sum(pixels)
     weights = {name: 4 * _num_params(cfg, name) for name in cfg.used_stages}
+    keeps_embeddings = cfg.cutouts.source == "sam" and cfg.cutouts.keep_embeddings
     return {
         "photos": photos * PICTURE_BYTES * cfg.studio.size_hw[0] * cfg.studio.size_hw[1] if cfg.data is None else 0,
         "preparation": round(photos * PACKED_BYTES * max(pixels) * ITEM_SHARE),
+        "embeddings": photos * EMBEDDING_BYTES[cfg.cutouts.model_type] if keeps_embeddings else 0,
         "packed photos": packed,
         # one more than are kept, while the next is being written
         "checkpoints": sum(
