@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from handmade import make_folder
+from handmade import annotation, make_folder, person_objects, polygon, save_json
 
 from tryon.cli import main
 
@@ -58,7 +58,7 @@ def test_a_pair_partner_that_is_absent_is_named_with_its_line(
     assert main(["check", "--config", config]) == 2
     out = capsys.readouterr()
     assert "pairs.txt: line 2: garment/bb does not exist" in out.err
-    assert "warning: person/a.jpg: no annotation" in out.out
+    assert "warning: person/a: no annotation annotations/person/a.json" in out.out
 
 
 def test_good_settings_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,3 +81,37 @@ def test_rows_of_an_unpaired_list_that_are_in_fact_paired_are_shown(
     config = write(tmp_path, settings + "pairs: {unpaired_strategy: given, train_strategy: given}\n")
     assert main(["check", "--config", config]) == 0
     assert "wears" not in capsys.readouterr().out, "the list is what is learned from, too"
+
+
+def test_photos_and_annotations_are_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_folder(tmp_path / "data", {"anna": "shirt", "bo": "shirt", "cy": "nosuch"}, ["shirt"])
+    (root / "person/anna.jpg").write_bytes(b"no picture")
+    save_json(root / "annotations/person/bo.json", annotation([*person_objects(), polygon("hiar", (1, 1, 3, 3), 9.0)]))
+    rest = f"data: {root}\nkeypoints: {{source: given}}\ncutouts: {{source: annotations}}\n"
+    assert main(["check", "--config", write(tmp_path, rest + "max_quarantined: 0.5\n")]) == 0
+    said = capsys.readouterr().out
+    assert "person/anna: anna.jpg: not a picture" in said
+    assert "person/bo: bo.json: unknown label 'hiar' (did you mean 'hair'?)" in said
+    assert "nobody else wears 'nosuch' and there is no garment/nosuch" in said
+    assert main(["check", "--config", write(tmp_path, rest)]) == 2
+    assert "2 of 4 photos that were opened cannot be used" in capsys.readouterr().err
+
+
+def test_a_list_that_is_missing_hides_no_other_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_folder(tmp_path / "data", {"anna": "shirt"}, ["shirt"])
+    (root / "photos.csv").write_text("wrong,columns\n1,2\n")
+    (root / "person/anna.jpg").write_bytes(b"")
+    rest = f"data: {root}\nkeypoints: {{source: given}}\ncutouts: {{source: annotations}}\n"
+    assert main(["check", "--config", write(tmp_path, rest + "pairs: {unpaired_strategy: given}\n")]) == 2
+    out = capsys.readouterr()
+    assert "photos.csv: its columns are" in out.err
+    assert "pairs.txt: no such file" in out.err
+    assert "person/anna: anna.jpg" in out.out
+
+
+def test_a_list_is_only_asked_for_where_it_is_wanted(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data", {"anna": "shirt"}, ["shirt"])
+    rest = f"data: {root}\nkeypoints: {{source: given}}\ncutouts: {{source: annotations}}\n"
+    assert main(["check", "--config", write(tmp_path, rest + "pairs: {unpaired_strategy: given_else_random}\n")]) == 0
+    (root / "pairs.txt").write_text("anna.jpg gone.jpg\n")
+    assert main(["check", "--config", write(tmp_path, rest + "pairs: {unpaired_strategy: given_else_random}\n")]) == 2

@@ -153,3 +153,17 @@ def test_it_is_light(results: Path) -> None:
         [sys.executable, "-c", code], env={"PYTHONPATH": root}, capture_output=True, text=True, check=True
     )
     assert not {"torch", "cv2", "scipy", "imagehash"} & set(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def test_another_results_folder_can_be_named_and_must_be_there(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Snakemake's `--config results=…` leaves no trace in the configuration file."""
+    results.rename("elsewhere")
+    assert main(["status", "--config", "config.yaml"]) == 2
+    assert "results: no such results folder; start the run, or name" in capsys.readouterr().err
+    log(Path("elsewhere"), "inspect", "inspect: begun")
+    assert main(["status", "--config", "config.yaml", "--results", "elsewhere"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("elsewhere: no run is alive here")
+    assert "inspect" in shown

@@ -2,30 +2,44 @@
 
     tryon check --config config.yaml
 
-Mistakes that would stop a run end with exit code 2; photos that a run would quarantine are listed as warnings.
+Mistakes that would stop a run end with exit code 2; photos that a run would quarantine are listed as warnings. Up to
+NUM_OPENED photos, spread over the folder, are decoded and their annotations read; of more, the names alone are asked.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from tryon import config
 from tryon.dataset import formats, list_checks, lists
-from tryon.errors import UserError
-from tryon.weights import resolve
+from tryon.dataset.folder import Listing, PhotoFiles
+from tryon.dataset.formats.interface import Reader
+from tryon.errors import BadItem, UserError
+from tryon.weights import find_config, resolve
+
+NUM_OPENED = 1000
+NUM_THREADS = 4
 
 
-def problems(cfg: config.Config) -> tuple[list[str], list[str]]:
-    """Mistakes that stop a run, and warnings about photos that it would quarantine."""
+def problems(cfg: config.Config, *, num_opened: int = 0) -> tuple[list[str], list[str]]:
+    """Mistakes that stop a run, and warnings about photos that it would quarantine.
+
+    Args:
+        cfg: the configuration.
+        num_opened: photos that are decoded, with their annotations; 0 asks names and lists alone, as a run does.
+    """
     mistakes: list[str] = []
     warnings: list[str] = []
     if cfg.data is not None:
-        _check_data(cfg, Path(cfg.data), mistakes, warnings)
+        _check_data(cfg, Path(cfg.data), num_opened, mistakes, warnings)
     if cfg.keypoints.source != "given":
         _check_weights(cfg.keypoints.checkpoint, cfg.keypoints.sha256, "keypoints.checkpoint", mistakes)
-        if not Path(cfg.keypoints.config).is_file():
-            mistakes.append(f"keypoints.config: {cfg.keypoints.config}: no such file; give an mmpose configuration")
+        _try(lambda: find_config(cfg.keypoints.config), mistakes)
     if cfg.cutouts.source == "sam":
         _check_weights(cfg.cutouts.checkpoint, cfg.cutouts.sha256, "cutouts.checkpoint", mistakes)
     for name in ("lpips_weights", "inception_weights"):
@@ -35,25 +49,94 @@ def problems(cfg: config.Config) -> tuple[list[str], list[str]]:
     return mistakes, warnings
 
 
-def _check_data(cfg: config.Config, root: Path, mistakes: list[str], warnings: list[str]) -> None:
+T = TypeVar("T")
+
+
+def _try(ask: Callable[[], T], mistakes: list[str]) -> T | None:
+    """The answer to one question; where there is none, one mistake more, so that the next question is still asked."""
     try:
-        reader = formats.reader(cfg.dataset)
-        listing = reader.scan(root)
-        facts = reader.facts(root, listing)
-        if "given" in (cfg.pairs.train_strategy, cfg.pairs.unpaired_strategy):
-            given, wrong = reader.given_pairs(root, listing)
-            mistakes += [f"{root / reader.pairs_file}: {mistake}" for mistake in wrong]
-            if cfg.pairs.train_strategy != "given":  # else a worn garment in the list is what is learned from
-                warnings += _paired_rows(given, facts)
+        return ask()
     except UserError as error:
         mistakes.append(str(error))
+        return None
+
+
+def _check_data(cfg: config.Config, root: Path, num_opened: int, mistakes: list[str], warnings: list[str]) -> None:
+    reader = formats.reader(cfg.dataset)
+    listing = _try(lambda: reader.scan(root), mistakes)
+    if listing is None:
         return
+    known = len(mistakes)
+    facts = _try(lambda: reader.facts(root, listing), mistakes)
+    has_facts = len(mistakes) == known
+    strategies = {cfg.pairs.train_strategy, cfg.pairs.unpaired_strategy}
+    if "given" in strategies or ("given_else_random" in strategies and reader.has_pairs(root)):
+        pairs = _try(lambda: reader.given_pairs(root, listing), mistakes)
+        if pairs is not None:
+            given, wrong = pairs
+            mistakes += [f"{root / reader.pairs_file}: {mistake}" for mistake in wrong]
+            if cfg.pairs.train_strategy != "given" and has_facts:  # else a worn garment there is what is learned from
+                warnings += _paired_rows(given, facts)
     warnings += [f"{id_}: {reason}" for id_, reason in listing.problems]
+    warnings += _facts_without_photos(listing, facts)
+    opened = set()
+    if num_opened:
+        chosen = listing.photos[:: max(1, -(-len(listing.photos) // num_opened))]
+        opened = {photo.id for photo in chosen}
+        refused = _open(cfg, root, reader, chosen)
+        warnings += refused
+        if len(refused) > cfg.max_quarantined * len(chosen):
+            mistakes.append(
+                f"{len(refused)} of {len(chosen)} photos that were opened cannot be used (see the warnings), more than "
+                f"max_quarantined {cfg.max_quarantined:g} allows; mend them, set dataset.format, or raise the setting"
+            )
     for photo in listing.photos:
-        if photo.annotation is None:
+        if photo.annotation is None and photo.id not in opened:
             warnings.append(f"{photo.file}: no annotation annotations/{photo.id}.json")
         if photo.role == "person" and facts is not None and photo.id not in facts:
             warnings.append(f"{photo.file}: {lists.PHOTOS_FILE} has no line for it")
+
+
+def _facts_without_photos(listing: Listing, facts: dict[str, lists.PhotoFacts] | None) -> list[str]:
+    """Lines of photos.csv about photos that are not there, and garments that no picture but one shows."""
+    if facts is None:
+        return []
+    known = {photo.id for photo in listing.photos} | {id_ for id_, _ in listing.problems}
+    wearers = Counter(fact.garment for id_, fact in facts.items() if fact.garment and id_.startswith("person/"))
+    found = []
+    for id_, fact in facts.items():
+        line = f"{lists.PHOTOS_FILE} line {fact.line}" if fact.line else id_
+        if id_ not in known:
+            found.append(f"{line} names {id_}, but there is no such photo; restore it or delete the line")
+        elif (
+            id_.startswith("person/")
+            and fact.garment
+            and wearers[fact.garment] == 1
+            and f"garment/{fact.garment}" not in known
+        ):
+            found.append(
+                f"{line}: nobody else wears {fact.garment!r} and there is no garment/{fact.garment}; add its photo, or "
+                "correct the name"
+            )
+    return found
+
+
+def _open(cfg: config.Config, root: Path, reader: Reader, photos: Sequence[PhotoFiles]) -> list[str]:
+    """What the stages `dataset` and `masks` would say of photos."""
+    from tryon.dataset.annotation import check_labels
+    from tryon.dataset.dataset import verify  # decodes pictures, which the Snakefile need not import
+
+    def look(photo: PhotoFiles) -> str | None:
+        reason: str | None = verify(root, reader, photo).get("reason")
+        if reason is None and cfg.masks.unknown_label == "quarantine" and photo.annotation is not None:
+            try:
+                check_labels(reader.annotate(root, photo.annotation, photo.role))
+            except BadItem as problem:
+                reason = str(problem)
+        return None if reason is None else f"{photo.id}: {reason}"
+
+    with ThreadPoolExecutor(NUM_THREADS) as pool:  # decoding releases the interpreter's lock
+        return [said for said in pool.map(look, photos) if said is not None]
 
 
 def _paired_rows(given: list[lists.GivenPair], facts: dict[str, lists.PhotoFacts] | None) -> list[str]:
@@ -97,7 +180,7 @@ def run(args: argparse.Namespace) -> None:
     cfg = config.load(args.config)
     if args.data is not None:
         cfg = cfg.model_copy(update={"data": args.data})
-    mistakes, warnings = problems(cfg)
+    mistakes, warnings = problems(cfg, num_opened=NUM_OPENED)
     for warning in warnings:
         print(f"warning: {warning}")
     if mistakes:

@@ -126,8 +126,9 @@ class PairsConfig(Section):
     """Seed of everything random in this section."""
     train_strategy: Strategy = "same_garment"
     """same_garment: another photo of the garment worn; self: the person's own cut-out; given: pairs.txt."""
-    unpaired_strategy: Literal["all", "random", "given"] = "random"
-    """all: every garment of the split; random: `unpaired_per_person` of them; given: pairs.txt."""
+    unpaired_strategy: Literal["all", "random", "given", "given_else_random"] = "random"
+    """all: every garment of the split; random: `unpaired_per_person` of them; given: pairs.txt; given_else_random:
+    pairs.txt where there is one."""
     unpaired_per_person: Annotated[int, Field(ge=1)] = 1
     """Garments that each held-out person is asked to try on."""
     split: SplitConfig = SplitConfig()

@@ -168,12 +168,13 @@ def remove(found: list[Garbage]) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's options."""
     parser.add_argument("--config", required=True, help="configuration file (YAML or JSON)")
+    parser.add_argument("--results", help="results folder, instead of the one that the configuration names")
     parser.add_argument("--dry-run", action="store_true", help="remove nothing; say what would go")
 
 
 def run(args: argparse.Namespace) -> None:
     """Say what nothing needs, and remove it."""
-    cfg = config.load(args.config)
+    cfg = runs.of_results(config.load(args.config), args.results)
     with runs.no_run("gc"):
         found, remarks = find(cfg)
         for garbage in found:

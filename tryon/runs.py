@@ -11,11 +11,33 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tryon.errors import UserError
 
+if TYPE_CHECKING:
+    from tryon.config import Config
+
 STATE = Path(".snakemake") / "tryon"
 LOCK = "runs.lock"
+
+
+def of_results(cfg: Config, results: str | None) -> Config:
+    """The settings of a run whose results lie in another folder than the configuration names.
+
+    Args:
+        cfg: the configuration.
+        results: that folder, as it was given to Snakemake; None: the configuration's own.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    found = cfg if results is None else cfg.model_copy(update={"results": results})
+    if not Path(found.results).is_dir():
+        raise UserError(
+            f"{found.results}: no such results folder; start the run, or name the folder of the run with --results"
+        )
+    return found
 
 
 def is_alive(state: Path = STATE) -> bool:

@@ -78,6 +78,9 @@ def gather(cfg: config.Config, alive: bool) -> list[Line]:
     lines = [_dataset(results, alive), _whole("pairs", results / "pairs" / "shards.txt", results, "pairs", alive)]
     keys = _shards(results)
     lines += [_per_shard(results, stage, keys, alive) for stage in PER_SHARD]
+    page = results / "inspect" / "data.html"
+    if page.is_file() or (results / "logs" / "inspect.log").is_file():  # a target of its own, which few runs ask for
+        lines.append(_whole("inspect", page, results, "inspect", alive))
     lines += [_training(cfg, results, name, alive) for name in cfg.used_stages]
     for system in ("cascade", *cfg.references):
         lines.append(_whole(f"sample {system}", results / "sample" / system / "index.parquet", results, None, alive))
@@ -267,12 +270,13 @@ def _duration(seconds: float) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare this command's options."""
     parser.add_argument("--config", required=True, help="configuration file (YAML or JSON)")
+    parser.add_argument("--results", help="results folder, instead of the one that the configuration names")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="show it again and again, until Ctrl-C")
 
 
 def run(args: argparse.Namespace) -> None:
     """Show the table."""
-    cfg = config.load(args.config)
+    cfg = runs.of_results(config.load(args.config), args.results)
     while True:
         alive = runs.is_alive()
         text = f"{cfg.results}: {'a run is going on' if alive else 'no run is alive here'}\n{table(gather(cfg, alive))}"

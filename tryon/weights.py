@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import urllib.error
 import urllib.request
@@ -82,3 +83,23 @@ def _download(url: str, path: Path, setting: str) -> None:
         raise UserError(
             f"{setting}: {url} cannot be downloaded ({error}); fetch it on another machine and give its path"
         ) from None
+
+
+def find_config(name: str) -> Path:
+    """The mmpose configuration of this path, else the one that the mmpose package ships under this name.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    package = importlib.util.find_spec("mmpose")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        packaged = Path(folder) / ".mim" / "configs" / name
+        if packaged.is_file():
+            return packaged
+    raise UserError(
+        f"keypoints.config: {name}: no such file, nor an mmpose configuration of that name; give a path, or a name "
+        "such as body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py"
+    )

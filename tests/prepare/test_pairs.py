@@ -431,3 +431,10 @@ def test_the_estimate_is_the_number_that_is_made(strategy: str) -> None:
     )
     with pytest.raises(UserError, match="max_pairs"):
         make(photos, train_strategy=strategy, unpaired_strategy="all", max_pairs=num_train + num_unpaired - 1)
+
+
+def test_given_else_random_is_settled_by_the_list() -> None:
+    cfg = PairsConfig(unpaired_strategy="given_else_random")
+    assert pairs.settled(cfg, has_pairs=True).unpaired_strategy == "given"
+    assert pairs.settled(cfg, has_pairs=False).unpaired_strategy == "random"
+    assert pairs.settled(PairsConfig(unpaired_strategy="all"), has_pairs=True).unpaired_strategy == "all"

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tryon.errors import UserError
-from tryon.prepare.keypoints import find_config
 from tryon.prepare.pose_model import PoseModel, read_checkpoint, read_config
 from tryon.shims import import_mmpose
+from tryon.weights import find_config
 
 SMALL = Path(__file__).parents[2] / "resources" / "pose" / "pose_config.py"
 PUBLISHED = "body_2d_keypoint/rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py"

@@ -29,9 +29,9 @@ from tryon.dataset import formats
 from tryon.errors import UserError
 from tryon.fit.crops import is_held_out, labelled_photos, write_crops
 from tryon.fit.pose_score import score
-from tryon.prepare.keypoints import find_config
 from tryon.prepare.pose_model import PoseModel, load_weights, read_checkpoint, read_config
 from tryon.shims import import_mmpose
+from tryon.weights import find_config
 
 import_mmpose()
 

@@ -12,7 +12,6 @@ annotation is taken.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -237,27 +236,7 @@ def load_model(cfg: KeypointsConfig) -> PoseModel:
     from tryon.prepare.pose_model import PoseModel
 
     checkpoint = weights.resolve(cfg.checkpoint, cfg.sha256, setting="keypoints.checkpoint")
-    return PoseModel(find_config(cfg.config), checkpoint, device=cfg.device, is_trusted=cfg.sha256 is not None)
-
-
-def find_config(name: str) -> Path:
-    """The mmpose configuration of this path, else the one that the mmpose package ships under this name.
-
-    Raises:
-        UserError: there is neither.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    package = importlib.util.find_spec("mmpose")
-    for folder in (package.submodule_search_locations or []) if package else []:
-        packaged = Path(folder) / ".mim" / "configs" / name
-        if packaged.is_file():
-            return packaged
-    raise UserError(
-        f"keypoints.config: {name}: no such file, nor an mmpose configuration of that name; give a path, or a name "
-        "such as body_2d_keypoint/rtmpose/coco/rtmpose-m_8xb256-420e_coco-256x192.py"
-    )
+    return PoseModel(weights.find_config(cfg.config), checkpoint, device=cfg.device, is_trusted=cfg.sha256 is not None)
 
 
 def given_digest(photo: Row, cfg: KeypointsConfig) -> str | None:
@@ -272,7 +251,7 @@ def version(cfg: KeypointsConfig, dataset: DatasetConfig) -> list[str]:
         parts += [config_digest(dataset), code_digest(formats.module(dataset))]
     if cfg.source != "given":
         checkpoint = weights.resolve(cfg.checkpoint, cfg.sha256, setting="keypoints.checkpoint")
-        parts += [files.sha256_file(find_config(cfg.config)), files.sha256_file(checkpoint)]
+        parts += [files.sha256_file(weights.find_config(cfg.config)), files.sha256_file(checkpoint)]
     return parts
 
 

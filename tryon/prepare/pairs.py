@@ -77,6 +77,13 @@ def make_pairs(
     return table, _quarantine([*refusals, *truth_refusals]), leaking
 
 
+def settled(cfg: PairsConfig, has_pairs: bool) -> PairsConfig:
+    """The settings with `given_else_random` decided by whether there is a list."""
+    if cfg.unpaired_strategy != "given_else_random":
+        return cfg
+    return cfg.model_copy(update={"unpaired_strategy": "given" if has_pairs else "random"})
+
+
 def _given(root: Path, reader: Reader, cfg: PairsConfig) -> list[lists.GivenPair]:
     """The given list where a strategy reads it."""
     if "given" not in (cfg.train_strategy, cfg.unpaired_strategy):
@@ -164,7 +171,8 @@ def run(args: argparse.Namespace) -> None:
     """Write pairs.parquet, quarantine.csv, leaks.csv, shards.txt and the shards."""
     started = time.monotonic()
     settings = config.load(args.config)
-    cfg, reader = settings.pairs, formats.reader(settings.dataset)
+    reader = formats.reader(settings.dataset)
+    cfg = settled(settings.pairs, reader.has_pairs(args.data))
     photos = manifest.read_manifest(args.manifest)
     table, quarantine, leaking = make_pairs(photos, args.data, reader, cfg)
     keys = write_shards(photos, cfg.num_shards, args.out_dir)

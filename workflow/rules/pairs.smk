@@ -16,6 +16,7 @@ checkpoint pairs:
         cfg=wiring.settings("pairs"),
         code=wiring.code("pairs"),
         env=wiring.environment("pairs"),
+        raw=wiring.raw,
         data=wiring.data,
         results=wiring.into,
         tryon=wiring.tryon,

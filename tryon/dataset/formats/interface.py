@@ -74,6 +74,10 @@ class Reader(ABC):
         """
         return lists.read_photos_csv(root)
 
+    def has_pairs(self, root: Path) -> bool:
+        """Whether the folder lists pairs at all."""
+        return (root / self.pairs_file).is_file()
+
     def given_pairs(self, root: Path, listing: Listing) -> tuple[list[GivenPair], list[str]]:
         """The pairs that the folder lists, and its mistakes.
 

@@ -99,6 +99,10 @@ class LayoutReader(Reader):
     """Names of those lists that hold garments which are worn."""
     pairs_file = ""
 
+    def has_pairs(self, root: Path) -> bool:
+        """See `formats.interface.Reader`: these layouts have lists of their own, which `given_pairs` asks for."""
+        return True
+
     def __init_subclass__(cls) -> None:
         """Watch every folder and list that the layout names."""
         super().__init_subclass__()
