@@ -72,6 +72,7 @@ class Annotation:
         width, height: size in pixels of the photo that was annotated.
         shapes: in drawing order (by layer; equal layers in the order of the file).
         repairs: what was mended without guessing, one sentence each; recorded beside the photo.
+        made_groups: instances of shapes for which the file names none, so that two of them may be one thing.
     """
 
     file: str
@@ -79,6 +80,7 @@ class Annotation:
     height: int
     shapes: tuple[Shape, ...]
     repairs: tuple[str, ...] = ()
+    made_groups: frozenset[int] = frozenset()
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -56,16 +56,31 @@ def read_near(path: Path, size_hw: tuple[int, int], box_xyxy: Box) -> tuple[np.n
         BadItem: as `read_given`.
     """
     people = [_points(person, path.name) for person in _people(path)]
+    chosen, repairs = choose_near(people, box_xyxy, path.name)
+    check_inside(people[chosen], size_hw, path.name)
+    return people[chosen], repairs
+
+
+def choose_near(people: list[np.ndarray], box_xyxy: Box, name: str) -> tuple[int, tuple[str, ...]]:
+    """The rule of `read_near` for people who are read already.
+
+    Args:
+        people: float64 [17, 3] of each, at least one: x and y in photo pixels, score (0: not visible).
+        box_xyxy: left, top, right, bottom of what is annotated, in pixels.
+        name: where they come from, for the repair.
+
+    Returns:
+        The index of the one who is taken, and a repair "kind: detail" where there was a choice.
+    """
     boxes = [_box_of_points(keypoints_K3) for keypoints_K3 in people]
     overlaps = [_iou(box, box_xyxy) for box in boxes]
     is_there = max(overlaps) > 0
     ranks = overlaps if is_there else [_area(box) for box in boxes]
     chosen = ranks.index(max(ranks))
-    check_inside(people[chosen], size_hw, path.name)
     if len(people) == 1:
-        return people[0], ()
+        return chosen, ()
     why = f"overlaps the annotation most (IoU {overlaps[chosen]:.2f})" if is_there else "is the largest"
-    return people[chosen], (f"several people: of {len(people)} in {path.name} the one who {why}",)
+    return chosen, (f"several people: of {len(people)} in {name} the one who {why}",)
 
 
 def _people(path: Path) -> list[dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 Mended, and said in `repairs`: shapes without an area are left out; shapes that reach over the photo's edge end there;
 of several people the largest is kept with the parts that lie in it. Refused: shapes that lie outside the photo,
-polygons of which a considerable part is inside or outside depending on the rule of filling, and parts that may belong
-to either of two people. The stage `dataset` records it, the stage `masks` draws what is left.
+polygons of which a considerable part is inside or outside depending on the rule of filling, parts that may belong to
+either of two people, and garments of somebody whom the file does not tell from the one who is kept
+(`Annotation.made_groups`): two outlines of one body would lose half of its clothes. The stage `dataset` records it, the
+stage `masks` draws what is left.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 
 from tryon.dataset.annotation import KNOWN_CATEGORIES, Annotated, Annotation, Bitmap, Polygon, Shape
 from tryon.errors import BadItem
-from tryon.ontology import LABELS
+from tryon.ontology import CATEGORIES, LABELS
 
 PERSON = "person"
 MAX_DOUBT = 0.05
@@ -25,6 +27,7 @@ simplified by a program cross themselves by some pixels: the largest doubt among
 shared/fixtures) is 0.011, of a DeepFashion2 dress. A wrong order of vertices puts half of the area in doubt."""
 LEAST_DOUBT = 0.002  # below it nothing is said: outlines that a program found go along thin lines twice
 ROUNDING_PX = 1.0  # tools write the right edge as the width, and round: nothing is lost there
+ONE_GROUP = f"give the parts of one person one group_id, and every other {PERSON!r} another"
 NUM_CELLS = 256  # a polygon's windings are counted on a grid of this size, which sees loops of 1/256 of its size
 IN_SHARE, OUT_SHARE = 0.9, 0.1
 """A part belongs to a person who holds 0.9 of it, and does not to one who holds less than 0.1: outlines of one body are
@@ -78,7 +81,8 @@ def select(annotation: Annotated, role: str) -> Annotated:
             shapes.append(shape)
     if role == PERSON:
         size_hw = (annotation.height, annotation.width)
-        shapes, dropped = _one_person(shapes, size_hw, Path(annotation.file).name)
+        name = Path(annotation.file).name
+        shapes, dropped = _one_person(shapes, size_hw, name, annotation.made_groups)
         repairs += dropped
     return replace(annotation, shapes=tuple(shapes), repairs=tuple(repairs))
 
@@ -186,11 +190,14 @@ def doubtful_share(points_K2: np.ndarray) -> float:
     return 1.0 - int((winding == plain).sum()) / num_inside
 
 
-def _one_person(shapes: list[Shape], size_hw: tuple[int, int], name: str) -> tuple[list[Shape], list[str]]:
+def _one_person(
+    shapes: list[Shape], size_hw: tuple[int, int], name: str, made_groups: frozenset[int]
+) -> tuple[list[Shape], list[str]]:
     """Of several people, instances by `group`, the largest with the parts that lie in it.
 
     Raises:
-        BadItem: a part may belong to either.
+        BadItem: a part may belong to either, or a garment would be left out and no instance of the file's says that
+            it is another person's.
     """
     groups = list(dict.fromkeys(shape.group for shape in shapes if shape.category == PERSON))
     if len(groups) < 2:
@@ -200,6 +207,7 @@ def _one_person(shapes: list[Shape], size_hw: tuple[int, int], name: str) -> tup
         if shape.category == PERSON:
             bodies[shape.group] |= pixels(shape, size_hw)
     kept = max(groups, key=lambda group: int(bodies[group].sum()))
+    hint = f"; {ONE_GROUP}" if made_groups.intersection(groups) else ""
     others_HW = np.zeros(size_hw, np.uint8)
     for group in groups:
         if group != kept:
@@ -211,16 +219,22 @@ def _one_person(shapes: list[Shape], size_hw: tuple[int, int], name: str) -> tup
             left.append(shape)
         elif shape.category == PERSON:
             continue
-        elif _belongs(shape, bodies[kept], others_HW, name):
+        elif _belongs(shape, bodies[kept], others_HW, name, hint):
             left.append(shape)
         else:
             dropped.append(shape.category)
+    garments = sorted(set(dropped).intersection(CATEGORIES))
+    if garments and hint:
+        raise BadItem(
+            f"{name}: {len(groups)} shapes of {PERSON!r}, of which not every one has a group_id, would count as so "
+            f"many people, and {', '.join(garments)} would be left out{hint}"
+        )
     parts = f" with {', '.join(sorted(set(dropped)))}" if dropped else ""
     return left, [f"several people: the largest of {len(groups)} is kept, the others are left out{parts}"]
 
 
-def _belongs(shape: Shape, body_HW: np.ndarray, others_HW: np.ndarray, name: str) -> bool:
-    """Whether a part lies in the body that is kept.
+def _belongs(shape: Shape, body_HW: np.ndarray, others_HW: np.ndarray, name: str, hint: str) -> bool:
+    """Whether a part lies in the body that is kept; `hint` ends the message where none or both hold it.
 
     Raises:
         BadItem: it lies in both, or in neither.
@@ -234,7 +248,7 @@ def _belongs(shape: Shape, body_HW: np.ndarray, others_HW: np.ndarray, name: str
         return False
     raise BadItem(
         f"{name}: several people are annotated, and {_title(shape)} may belong to either ({inside:.0%} of it lies in "
-        f"the largest, {elsewhere:.0%} in others); annotate one person, or crop the photo"
+        f"the largest, {elsewhere:.0%} in others); annotate one person, or crop the photo{hint}"
     )
 
 

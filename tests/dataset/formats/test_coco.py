@@ -344,6 +344,95 @@ def test_of_several_people_the_largest_has_the_keypoints(folder: Path) -> None:
     assert (points(folder, [small, large])[:, 0] == 9).all()
 
 
+def at(number: int, x: float, y: float, side: float) -> dict:
+    """Somebody whose points fill a square; the boxes that the file gives are all equal."""
+    values = [value for k in range(17) for value in (x + side * (k % 2), y + side * (k // 9), 2)]
+    return entry(number, 7, 1, keypoints=values)
+
+
+def test_the_keypoints_are_those_of_who_stands_where_the_annotation_is(folder: Path) -> None:
+    large, annotated = at(1, 0, 0, 9), at(2, 15, 20, 4)
+    save(folder, coco([picture(7, "anna.jpg")], [large, annotated]))
+    reader, reference = formats.reader(CFG), "annotations/all.json#7"
+    found_K3, repairs = reader.keypoints_near(folder, reference, (32, 24), (14, 18, 20, 26))
+    assert found_K3[0].tolist() == [15, 20, 1]
+    assert repairs[0].startswith(f"several people: of 2 in {reference} the one who overlaps the annotation most (IoU 0")
+    found_K3, repairs = reader.keypoints_near(folder, reference, (32, 24), (22, 0, 23, 2))
+    assert found_K3[0].tolist() == [0, 0, 1]
+    assert repairs == (f"several people: of 2 in {reference} the one who is the largest",)
+    save(folder, coco([picture(7, "anna.jpg")], [annotated]))
+    assert reader.keypoints_near(folder, reference, (32, 24), (22, 0, 23, 2))[1] == (), "nobody else was there"
+
+
+def test_who_is_taken_has_to_stand_inside_the_photo(folder: Path) -> None:
+    save(folder, coco([picture(7, "anna.jpg")], [at(1, 0, 0, 9), at(2, 0, 0, 900)]))
+    reader, reference = formats.reader(CFG), "annotations/all.json#7"
+    assert reader.keypoints_near(folder, reference, (32, 24), (0, 0, 9, 9))[0][0].tolist() == [0, 0, 1]
+    with pytest.raises(BadItem, match="all.json#7: keypoints of annotation 2.*outside the photo"):
+        reader.keypoints_near(folder, reference, (32, 24), (0, 0, 900, 900))
+
+
+def test_a_picture_without_keypoints_says_so(folder: Path) -> None:
+    save(folder, coco([picture(7, "anna.jpg")], [entry(1, 7, 1)]))
+    for read_points in (
+        lambda reader: reader.keypoints(folder, "annotations/all.json#7", (32, 24)),
+        lambda reader: reader.keypoints_near(folder, "annotations/all.json#7", (32, 24), (0, 0, 9, 9)),
+    ):
+        with pytest.raises(BadItem, match="all.json#7: no keypoints of this picture"):
+            read_points(formats.reader(CFG))
+
+
+def test_of_several_people_in_an_mmpose_file_the_one_who_stands_there_is_taken(folder: Path) -> None:
+    def person(x: float, score: float) -> dict:
+        points = [[x + k % 2, 8 + k // 9] for k in range(17)]
+        return {"keypoints": points, "keypoint_scores": [0.5] * 17, "bbox_score": score}
+
+    save(folder, [person(3, 0.9), person(15, 0.1)], "keypoints/person/anna.json")
+    found_K3, repairs = formats.reader(CFG).keypoints_near(
+        folder, "keypoints/person/anna.json", (32, 24), (14, 7, 18, 12)
+    )
+    assert found_K3[0, 0] == 15
+    assert repairs[0].startswith("several people: of 2 in anna.json the one who overlaps")
+
+
+def test_a_picture_id_may_hold_anything(folder: Path) -> None:
+    images = [picture("a#1.json", "anna.jpg"), picture("b", "ben.jpg")]  # type: ignore[arg-type]
+    save(folder, coco(images, [entry(1, "a#1.json", 2, keypoints=keypoints())]))  # type: ignore[arg-type]
+    reader, reference = formats.reader(CFG), "annotations/all.json#a#1.json"
+    assert references(folder)["person/anna"] == (reference, reference)
+    assert reader.annotate(folder, reference, "person").categories == ("up",)
+    assert reader.keypoints(folder, reference, (32, 24))[0].tolist() == [5, 7, 1]
+    assert len(reader.annotation_sha256(folder, reference, {})) == 64
+
+
+# ---- true pictures
+
+
+def test_a_true_picture_has_a_coco_file_of_its_own(folder: Path) -> None:
+    save(folder, coco([picture(1, "any name.jpg")], [entry(1, 1, 2)]), "truth/ben__shirt.json")
+    found = formats.reader(CFG).annotate(folder, "truth/ben__shirt.json", "person")
+    assert found.categories == ("up",)
+    assert (found.width, found.height) == (24, 32)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (coco([], []), "describes 0 pictures, expected one; export"),
+        (coco([picture(1, "a.jpg"), picture(2, "b.jpg")], []), "describes 2 pictures, expected one; export"),
+        ({"info": {}, "objects": []}, "not COCO but ISAT JSON"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_true_picture_whose_file_cannot_be_used_is_one_picture_refused(
+    folder: Path, value: object, told: str
+) -> None:
+    if value is not None:
+        save(folder, value, "truth/ben__shirt.json")
+    with pytest.raises(BadItem, match=rf"truth/ben__shirt\.json.*{told}"):
+        formats.reader(CFG).annotate(folder, "truth/ben__shirt.json", "person")
+
+
 def test_of_a_whole_body_the_first_17_are_read(folder: Path) -> None:
     found_K3 = points(folder, [entry(1, 7, 1, keypoints=keypoints() + [1, 1, 2] * 116)])
     np.testing.assert_array_equal(found_K3, [[5, 7, 1]] * 17)

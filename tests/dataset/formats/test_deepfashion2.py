@@ -180,6 +180,77 @@ def test_the_real_coco_form_is_read(fixtures: Path, tmp_path: Path) -> None:
     assert (labels_HW == LABEL_INDEX["dress"]).sum() == pytest.approx(180_000, rel=0.5)
 
 
+def coco_form(root: Path, *entries: dict) -> Path:
+    """Two persons, pictures 1 and 2, and a shop photo, picture 3."""
+    images = []
+    for number, id_ in enumerate(("person/a", "person/b", "garment/c"), start=1):
+        add_photo(root, id_, None)
+        images.append({"id": number, "file_name": f"{id_}.jpg", "width": 24, "height": 32})
+    save_json(root / "annotations" / "all.json", {"images": images, "annotations": list(entries), "categories": []})
+    return root
+
+
+def entry(number: int, image: int, **more: object) -> dict:
+    return {"id": number, "image_id": image, "area": 9, "pair_id": 7, **item(1, 2), **more}
+
+
+@pytest.mark.parametrize("pair", [None, "7"])
+def test_without_pair_id_nobody_is_taken_for_somebody_else(tmp_path: Path, pair: object) -> None:
+    root = coco_form(tmp_path, entry(1, 1), entry(2, 2, pair_id=pair), entry(3, 3))
+    told = rf"all\.json: annotation 2 of picture 2 has pair_id {pair!r}, expected .* or write photos\.csv"
+    with pytest.raises(UserError, match=told):
+        dataset.build(root, root / "results" / "cache", CFG, jobs=1)
+    (root / "photos.csv").write_text("photo,identity,garment\nperson/a.jpg,ann,c\nperson/b.jpg,bob,\n")
+    manifest, quarantine = dataset.build(root, root / "results" / "cache", CFG, jobs=1)
+    assert quarantine.empty
+    assert list(manifest.set_index("id")["identity"]) == ["c", "ann", "bob"]
+
+
+def test_a_picture_in_which_nothing_is_annotated_is_quarantined_alone(tmp_path: Path) -> None:
+    root = coco_form(tmp_path, entry(1, 1), entry(3, 3))
+    manifest, quarantine = dataset.build(root, root / "results" / "cache", CFG, jobs=1)
+    assert list(manifest["id"]) == ["garment/c", "person/a"]
+    assert list(manifest["identity"]) == ["7", "7"]
+    assert list(quarantine["id"]) == ["person/b"]
+    assert "no garment is annotated (found nothing)" in quarantine["reason"][0]
+
+
+def test_a_picture_of_two_pairs_stops_the_run(tmp_path: Path) -> None:
+    root = coco_form(tmp_path, entry(1, 1), entry(2, 1, pair_id=8))
+    reader = formats.reader(CFG)
+    with pytest.raises(UserError, match=r"picture 1 belongs to the pairs \[7, 8\], expected one"):
+        reader.facts(root, reader.scan(root))
+
+
+def test_keypoints_beside_the_coco_form_are_read(tmp_path: Path) -> None:
+    root = coco_form(tmp_path, entry(1, 1), entry(2, 2), entry(3, 3))
+    people = [
+        {"id": n, "image_id": 5, "category_id": 1, "keypoints": [x, 7, 2, x + 4, 20, 2, *[0] * 45]}
+        for n, x in ((1, 2), (2, 15))
+    ]
+    images = [{"id": 5, "file_name": "a.jpg", "width": 24, "height": 32}]
+    save_json(root / "keypoints" / "k.json", {"images": images, "annotations": people, "categories": []})
+    mmpose = [{"keypoints": [[4, 4]] * 17, "keypoint_scores": [0.5] * 17}]
+    save_json(root / "keypoints" / "person" / "b.json", mmpose)
+    manifest, _ = dataset.build(root, root / "results" / "cache", CFG, jobs=1)
+    rows = manifest.set_index("id")
+    assert rows.loc["person/a", "keypoints"] == "keypoints/k.json#5"
+    reader = formats.reader(CFG)
+    found_K3, repairs = reader.keypoints_near(root, "keypoints/k.json#5", (32, 24), (14, 6, 20, 21))
+    assert found_K3[0].tolist() == [15, 7, 1]
+    assert repairs[0].startswith("several people: of 2 in keypoints/k.json#5 the one who overlaps")
+    assert reader.keypoints(root, "keypoints/k.json#5", (32, 24)).shape == (17, 3)
+    found_K3, _ = reader.keypoints_near(root, rows.loc["person/b", "keypoints"], (32, 24), (3, 3, 5, 5))
+    assert found_K3[0].tolist() == [4, 4, 0.5]
+
+
+def test_a_true_picture_of_the_coco_form_has_a_coco_file_of_its_own(tmp_path: Path) -> None:
+    root = coco_form(tmp_path, entry(1, 1), entry(2, 2), entry(3, 3))
+    images = [{"id": 1, "file_name": "x.jpg", "width": 24, "height": 32}]
+    save_json(root / "truth" / "a__c.json", {"images": images, "annotations": [entry(1, 1)], "categories": []})
+    assert formats.reader(CFG).annotate(root, "truth/a__c.json", "person").categories == ("up",)
+
+
 def test_both_forms_of_a_photo_give_one_label_map(root: Path, tmp_path: Path) -> None:
     own = annos("user", 7, item(1, 2), item(8, 0))
     other = tmp_path / "coco"

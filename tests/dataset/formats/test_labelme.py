@@ -13,7 +13,8 @@ from PIL import Image
 
 from tryon.config import DatasetConfig
 from tryon.dataset import formats
-from tryon.dataset.annotation import HOLE, Annotation
+from tryon.dataset.annotation import HOLE, Annotated, Annotation
+from tryon.dataset.mending import mend
 from tryon.errors import BadItem
 from tryon.ontology import LABEL_INDEX
 from tryon.prepare.masks import draw_label_map
@@ -110,6 +111,45 @@ def test_shapes_keep_their_instance_and_others_get_their_own(tmp_path: Path) -> 
         shape("hair", square(9, 20, 15, 25)),
     ]
     assert [item.group for item in read(tmp_path, labelme(given)).shapes] == [4, 4, 5, 6]
+
+
+def two_halves(*parts: dict, **lower: object) -> dict:
+    """A body that is drawn as two polygons, as above and below a table."""
+    above, below = shape("person", square(2, 2, 20, 15)), shape("person", square(4, 18, 18, 30), **lower)
+    return labelme([above, below, *parts])
+
+
+TROUSERS = ("down", square(5, 19, 17, 28))
+
+
+def test_garments_of_a_person_without_group_id_are_not_left_out(tmp_path: Path) -> None:
+    """They may be the other half of the same body."""
+    for groups in ({}, {"group_id": 3}):
+        halves = two_halves(shape("up", square(4, 4, 15, 14)), shape(*TROUSERS), **groups)
+        with pytest.raises(BadItem, match=r"anna\.json: 2 shapes of 'person'.*down would be left out.*one group_id"):
+            mend(read(tmp_path, halves), "person")
+
+
+def test_a_garment_over_two_persons_without_group_id_says_how_to_make_them_one(tmp_path: Path) -> None:
+    with pytest.raises(BadItem, match=r"'dress' .* may belong to either.*crop the photo; give the parts.*group_id"):
+        mend(read(tmp_path, two_halves(shape("dress", square(5, 5, 15, 28)))), "person")
+
+
+def test_parts_with_one_group_id_are_one_person_and_with_two_are_two(tmp_path: Path) -> None:
+    def mended(below: int) -> Annotated:
+        value = two_halves(shape(*TROUSERS), group_id=below)
+        value["shapes"][0]["group_id"] = 1
+        return mend(read(tmp_path, value), "person")
+
+    assert mended(1).repairs == ()
+    assert mended(1).categories == ("down", "person")
+    assert mended(2).repairs == ("several people: the largest of 2 is kept, the others are left out with down",)
+
+
+def test_a_bystander_without_garments_needs_no_group_id(tmp_path: Path) -> None:
+    mended = mend(read(tmp_path, two_halves(shape("up", square(4, 4, 15, 14)))), "person")
+    assert mended.repairs == ("several people: the largest of 2 is kept, the others are left out",)
+    assert mended.categories == ("person", "up")
 
 
 def test_a_file_of_before_shape_types_holds_polygons(tmp_path: Path) -> None:

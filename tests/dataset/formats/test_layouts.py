@@ -14,7 +14,7 @@ from stages_run import SIZE_HW, Run
 
 from tryon.config import DatasetConfig
 from tryon.dataset import formats
-from tryon.errors import UserError
+from tryon.errors import BadItem, UserError
 from tryon.ontology import CATEGORY_BIT, LABEL_INDEX
 from tryon.prepare.cutouts import GARMENTS_FILE, PERSON_FILE, REGIONS_FILE
 
@@ -167,6 +167,14 @@ def test_the_folders_of_tryondiffusion_go_through_all_stages(
         region_HW = run.plane(person, REGIONS_FILE) & CATEGORY_BIT["up"] > 0
         assert (region_HW | ~(run.labels(person) > 0)).all()
         assert worn_HW.sum() < region_HW.sum() < 0.8 * region_HW.size
+
+
+@pytest.mark.parametrize("layout", ["tryondiffusion_folders", "training_guide"])
+def test_an_annotation_of_a_single_picture_is_refused_where_two_say_what_is_worn(layout: str, tmp_path: Path) -> None:
+    """Such as the .json beside a true picture."""
+    reader = formats.reader(DatasetConfig(format=layout))
+    with pytest.raises(BadItem, match=r"truth/a__b\.json: this layout .* of a single picture; delete it"):
+        reader.annotate(tmp_path, "truth/a__b.json", "person")
 
 
 def test_the_folders_of_the_training_guide_go_through_all_stages(

@@ -8,8 +8,9 @@
 
 COCO has no layers: `shapes.in_drawing_order` says what lies over what. A vertex of a polygon stands for the pixel that
 it lies in (`shapes.ring`); run-length codes are taken as they are. A crowd (`iscrowd`) is nobody's outline: it is left
-out, and recorded. Keypoints are those of the largest person of the picture; v 1 and 2 (hidden, visible) give score 1,
-v 0 gives 0.
+out, and recorded. Of several people in a picture, the keypoints are those of the one who stands where the annotation
+is, else of the largest, which is recorded; v 1 and 2 (hidden, visible) give score 1, v 0 gives 0. A COCO file in truth/
+describes one picture.
 Reference: https://cocodataset.org/#format-data.
 """
 
@@ -27,18 +28,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tryon.dataset import folder
 from tryon.dataset.annotation import Annotation, Bitmap, Polygon, Shape
 from tryon.dataset.folder import ROLES, Listing, PhotoFiles
-from tryon.dataset.formats import coco_file
+from tryon.dataset.formats import coco_file, coco_keypoints
 from tryon.dataset.formats.coco_file import CocoFile, Entry, has_keypoints
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.formats.run_lengths import FIX, decode
-from tryon.dataset.formats.shapes import check_pixels, in_drawing_order, number, ring, side
+from tryon.dataset.formats.shapes import check_pixels, in_drawing_order, ring, side
 from tryon.errors import BadItem, UserError
 
 if TYPE_CHECKING:
     import numpy as np
-
-NUM_KEYPOINTS = 17
-NUM_WHOLE_BODY = 133
 
 
 @dataclass
@@ -50,7 +48,7 @@ class _Found:
 
 
 class CocoReader(Reader):
-    """References are ``FILE#IMAGE_ID``, or the path of an mmpose file for keypoints."""
+    """References are ``FILE#IMAGE_ID``, the path of an mmpose file for keypoints, or of a COCO file of one picture."""
 
     watched: ClassVar[tuple[str, ...]] = (
         "person",
@@ -108,7 +106,7 @@ class CocoReader(Reader):
 
     def annotation_sha256(self, root: Path, annotation: str, sha256: dict[str, str]) -> str:
         """Digest of the picture's own entries and the table of categories; see `formats.interface.Reader`."""
-        if annotation.endswith(".json"):
+        if coco_file.divide(annotation)[1] is None:
             return sha256[annotation]
         file, image = self._entry(root, annotation)
         content = json.dumps([file.images[image], file.annotations(image), file.categories], sort_keys=True)
@@ -116,27 +114,30 @@ class CocoReader(Reader):
 
     def keypoints(self, root: Path, keypoints: str, size_hw: tuple[int, int]) -> np.ndarray:
         """The keypoints of the largest person; see `formats.interface.Reader`."""
-        if keypoints.endswith(".json"):
+        if coco_file.divide(keypoints)[1] is None:
             return super().keypoints(root, keypoints, size_hw)
-        import numpy as np
-
         from tryon.dataset.given_keypoints import check_inside
 
         file, image = self._entry(root, keypoints)
-        persons = [entry for entry in file.annotations(image) if has_keypoints(entry)]
-        if not persons:
-            raise BadItem(f"{keypoints}: no keypoints of this picture; annotate them, or set keypoints.source: mmpose")
-        person = max(persons, key=_box_area)
-        place = f"{keypoints}: keypoints of annotation {person.get('id')}"
-        values = person["keypoints"]
-        if not isinstance(values, list) or len(values) not in (3 * NUM_KEYPOINTS, 3 * NUM_WHOLE_BODY):
-            found = f"{len(values)} numbers" if isinstance(values, list) else type(values).__name__
-            raise BadItem(f"{place} are {found}, expected {NUM_KEYPOINTS} times x, y, v; {FIX}")
-        numbers = [number(value, place, FIX) for value in values[: 3 * NUM_KEYPOINTS]]
-        points_K3 = np.asarray(numbers, np.float64).reshape(NUM_KEYPOINTS, 3)
-        points_K3[:, 2] = points_K3[:, 2] > 0
-        check_inside(points_K3, size_hw, place)
+        person = coco_keypoints.largest_of(coco_keypoints.posed(file.annotations(image), keypoints))
+        points_K3 = coco_keypoints.points_of(person, keypoints)
+        check_inside(points_K3, size_hw, coco_keypoints.place_of(person, keypoints))
         return points_K3
+
+    def keypoints_near(
+        self, root: Path, keypoints: str, size_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float]
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The keypoints of who stands in the box; see `formats.interface.Reader`."""
+        from tryon.dataset import given_keypoints
+
+        if coco_file.divide(keypoints)[1] is None:
+            return given_keypoints.read_near(root / keypoints, size_hw, box_xyxy)
+        file, image = self._entry(root, keypoints)
+        persons = coco_keypoints.posed(file.annotations(image), keypoints)
+        points = [coco_keypoints.points_of(person, keypoints) for person in persons]
+        chosen, repairs = given_keypoints.choose_near(points, box_xyxy, keypoints)
+        given_keypoints.check_inside(points[chosen], size_hw, coco_keypoints.place_of(persons[chosen], keypoints))
+        return points[chosen], repairs
 
     def _category_of(self, file: CocoFile, entry: Entry, place: str) -> str:
         name = file.categories.get(entry["category_id"]) if isinstance(entry.get("category_id"), int) else None
@@ -145,11 +146,31 @@ class CocoReader(Reader):
         return self.category(name)
 
     def _entry(self, root: Path, reference: str) -> tuple[CocoFile, str]:
-        place, _, image = reference.rpartition("#")
+        place, image = coco_file.divide(reference)
+        if image is None:
+            return _only_picture(root, reference)
         file = coco_file.load(root / place)
         if image not in file.images:
             raise BadItem(f"{reference}: {place} has no picture {image} any more; run the stage `dataset` again")
         return file, image
+
+
+def _only_picture(root: Path, reference: str) -> tuple[CocoFile, str]:
+    """The content of a file that describes one picture, as beside a true picture.
+
+    Raises:
+        BadItem: it cannot be read, is not COCO or describes another number of pictures.
+    """
+    try:
+        file = coco_file.read_once(root / reference)
+    except UserError as problem:  # this file is one photo's own
+        raise BadItem(str(problem)) from None
+    if len(file.images) != 1:
+        raise BadItem(
+            f"{reference}: describes {len(file.images)} pictures, expected one; export the annotations of this picture "
+            "alone as COCO"
+        )
+    return file, next(iter(file.images))
 
 
 def _coco_files(root: Path, kind: str, folders: tuple[str, ...] = ("", *ROLES)) -> Iterator[tuple[str, str | None]]:
@@ -217,13 +238,6 @@ def _named_twice(references: list[str]) -> str:
         f"annotated in {' and in '.join(references)}; keep one, and move a file that is meant for keypoints to "
         "keypoints/"
     )
-
-
-def _box_area(entry: Entry) -> float:
-    box = entry.get("bbox")
-    sides = box[2:4] if isinstance(box, list) and len(box) == 4 else [0.0, 0.0]
-    width, height = (value if isinstance(value, (int, float)) else 0.0 for value in sides)
-    return float(width * height)
 
 
 def _shapes(entry: Entry, category: str, group: int, size_hw: tuple[int, int], place: str) -> list[Shape]:

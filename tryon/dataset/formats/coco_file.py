@@ -66,6 +66,20 @@ def load(path: Path) -> CocoFile:
         return _parsed[path][1]
 
 
+def read_once(path: Path) -> CocoFile:
+    """As `load`, of a file that is one photo's own and not worth remembering."""
+    return _parse(_read(path), path)
+
+
+def divide(reference: str) -> tuple[str, str | None]:
+    """The file of a reference ``FILE#IMAGE_ID`` and the picture's id; None where it names a file alone.
+
+    Names of files and ids that are text may hold a # too, so it counts behind .json alone.
+    """
+    file, mark, image = reference.partition(".json#")
+    return (f"{file}.json", image) if mark else (reference, None)
+
+
 def has_keypoints(entry: Entry) -> bool:
     """Whether an annotation has keypoints of one person, of which at least one is set."""
     return bool(entry.get("keypoints")) and entry.get("num_keypoints") != 0 and not entry.get("iscrowd")
@@ -75,7 +89,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); restore it or check its permissions") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 JSON ({error}); export it again as COCO") from None
 

@@ -20,18 +20,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tryon.dataset import folder
 from tryon.dataset.annotation import Annotation, Polygon
 from tryon.dataset.folder import PHOTO_SUFFIXES, Listing, PhotoFiles
 from tryon.dataset.formats.coco import CocoReader
-from tryon.dataset.formats.coco_file import CocoFile, Entry, load
+from tryon.dataset.formats.coco_file import CocoFile, Entry, divide, load
 from tryon.dataset.formats.folder_reader import guess_format, read_json
 from tryon.dataset.formats.interface import Reader
 from tryon.dataset.formats.shapes import PointXY, in_drawing_order, ring
 from tryon.dataset.lists import PhotoFacts
 from tryon.errors import BadItem, UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CATEGORY_OF = {
     1: "up",  # short sleeve top
@@ -76,7 +79,7 @@ class DeepFashion2Reader(Reader):
 
     def scan(self, root: Path) -> Listing:
         """See `formats.interface.Reader`; roles stand in the annotations, so each is read."""
-        if (root / "annotations").is_dir():
+        if _is_coco(root):
             return self._coco().scan(root)
         photos: list[PhotoFiles] = []
         problems: list[tuple[str, str]] = []
@@ -107,7 +110,7 @@ class DeepFashion2Reader(Reader):
 
     def annotate(self, root: Path, annotation: str, role: str) -> Annotation:
         """Outlines of all items; see `formats.interface.Reader`."""
-        if "#" in annotation:
+        if _is_coco(root):
             return self._coco().annotate(root, annotation, role)
         value = read_json(root / annotation, "DeepFashion2")
         _facts(value, annotation)
@@ -122,32 +125,51 @@ class DeepFashion2Reader(Reader):
 
     def annotation_sha256(self, root: Path, annotation: str, sha256: dict[str, str]) -> str:
         """See `formats.interface.Reader`."""
-        return self._coco().annotation_sha256(root, annotation, sha256) if "#" in annotation else sha256[annotation]
+        return self._coco().annotation_sha256(root, annotation, sha256)
+
+    def keypoints(self, root: Path, keypoints: str, size_hw: tuple[int, int]) -> np.ndarray:
+        """Of the COCO form alone, as its own layout has no place for them; see `formats.interface.Reader`."""
+        return self._coco().keypoints(root, keypoints, size_hw)
+
+    def keypoints_near(
+        self, root: Path, keypoints: str, size_hw: tuple[int, int], box_xyxy: tuple[float, float, float, float]
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """As `keypoints`; see `formats.interface.Reader`."""
+        return self._coco().keypoints_near(root, keypoints, size_hw, box_xyxy)
 
     def facts(self, root: Path, listing: Listing) -> dict[str, PhotoFacts] | None:
         """Pairs and styles by photo id; photos.csv, where there is one, stands instead of them."""
         given = super().facts(root, listing)
         if given is not None:
             return given
-        return {
-            photo.id: _photo_facts(self._facts_of(root, photo), photo.annotation)
-            for photo in listing.photos
-            if photo.annotation is not None
-        }
+        facts = {photo.id: (self._facts_of(root, photo), photo.annotation) for photo in listing.photos}
+        return {id_: _photo_facts(fact, annotation) for id_, (fact, annotation) in facts.items() if fact is not None}
 
-    def _facts_of(self, root: Path, photo: PhotoFiles) -> _Facts:
-        assert photo.annotation is not None
-        place, _, image = photo.annotation.rpartition("#")
-        if not place:
+    def _facts_of(self, root: Path, photo: PhotoFiles) -> _Facts | None:
+        """What the data set says of a photo; None where nothing is annotated, which quarantines it by itself."""
+        if photo.annotation is None:
+            return None
+        place, image = divide(photo.annotation)
+        if image is None:
             path = root / photo.annotation
             return _read_facts(path, photo.annotation, path.stat().st_mtime_ns)
         entries = load(root / place).annotations(image)
+        if not entries:
+            return None
         items = tuple((_whole(entry.get("style")), float(entry.get("area") or 0.0)) for entry in entries)
-        pairs = {_whole(entry.get("pair_id")) for entry in entries}
+        unpaired = [entry for entry in entries if not isinstance(entry.get("pair_id"), int)]
+        if unpaired:
+            # without it nobody knows who wears what: any stand-in would make strangers one person
+            raise UserError(
+                f"{root / place}: annotation {unpaired[0].get('id')} of picture {image} has pair_id "
+                f"{unpaired[0].get('pair_id')!r}, expected DeepFashion2's whole number; keep it in the conversion to "
+                "COCO, or write photos.csv (docs/data.md)"
+            )
+        pairs = {entry["pair_id"] for entry in entries}
         if len(pairs) != 1:
             raise UserError(
-                f"{root / place}: picture {image} belongs to the pairs {sorted(pairs)}, expected one; add the pair_id "
-                "to each of its annotations, or write photos.csv"
+                f"{root / place}: picture {image} belongs to the pairs {sorted(pairs)}, expected one; correct the "
+                "pair_id of its annotations, or write photos.csv"
             )
         return _Facts(photo.role, pairs.pop(), items)
 
@@ -192,6 +214,10 @@ def _category(labels: dict[str, Any], number: object, name: object, place: str) 
     if not isinstance(number, int) or number not in CATEGORY_OF:
         raise BadItem(f"{place}: category_id is {number!r}, expected 1 to {len(CATEGORY_OF)}; {FIX}")
     return CATEGORY_OF[number]
+
+
+def _is_coco(root: Path) -> bool:
+    return (root / "annotations").is_dir()
 
 
 def _parts(root: Path) -> list[str]:
@@ -254,8 +280,8 @@ def _box_area(item: Entry) -> float:
 
 
 def _photo_facts(facts: _Facts, annotation: str | None) -> PhotoFacts:
-    part = Path(annotation or "").parts[0] if annotation and "#" not in annotation else ""
-    part = part if part in PARTS else ""
+    part = Path(annotation or "").parts[0] if annotation else ""
+    part = part if part in PARTS else ""  # of the COCO form it is annotations/
     identity = f"{part}_{facts.pair}" if part else str(facts.pair)  # the parts of the set number their pairs anew
     shown = [(area, -style) for style, area in facts.items if style > 0]
     garment = f"{identity}_{-max(shown)[1]}" if shown else None

@@ -3,7 +3,9 @@
 A LabelMe file is a JSON object ``{"shapes": [...], "imageHeight", "imageWidth", "imagePath", "imageData", …}``; a
 shape has `label`, `points` ([[x, y], …] in pixels), `group_id` and `shape_type`. LabelMe has no layers:
 `shapes.in_drawing_order` says what lies over what. A point stands for the pixel that it lies in (`shapes.pixel_of`).
-The picture that a file may carry (`imageData`) is not read.
+Shapes of one `group_id` are one instance, a shape without it is one by itself; which of several people a photo is of is
+not guessed from such shapes where garments hang on it (tryon/dataset/mending.py). The picture that a file may carry
+(`imageData`) is not read.
 
     polygon, oriented_rectangle   the outline and what it encloses
     rectangle                     two opposite corners
@@ -56,7 +58,7 @@ class LabelmeReader(FolderReader):
         check_pixels(width, height, name)
         shapes: list[Shape] = []
         repairs: list[str] = []
-        groups = _groups(value["shapes"])
+        groups, made_groups = _groups(value["shapes"])
         for index, item in enumerate(value["shapes"]):
             place = f"{name}: shapes[{index}]"
             label, kind, points = _fields(item, place)
@@ -76,7 +78,7 @@ class LabelmeReader(FolderReader):
                 ends = [points[0], points[0]] if kind == "circle" else points
                 left, top, mask_HW = _near(list(itertools.pairwise(ends)), radius, (height, width))
             shapes.append(Bitmap(category, groups[index], 0.0, left, top, mask_HW))
-        return Annotation(annotation, width, height, in_drawing_order(shapes), tuple(repairs))
+        return Annotation(annotation, width, height, in_drawing_order(shapes), tuple(repairs), made_groups)
 
 
 def _fields(item: object, place: str) -> tuple[str, str, list[PointXY]]:
@@ -101,12 +103,13 @@ def _fields(item: object, place: str) -> tuple[str, str, list[PointXY]]:
     return label, kind, points
 
 
-def _groups(items: list[Any]) -> list[int]:
-    """Instance of each shape: its `group_id`, else a number of its own after the largest one."""
+def _groups(items: list[Any]) -> tuple[list[int], frozenset[int]]:
+    """Instance of each shape, its `group_id` or else a number of its own after the largest one; and those numbers."""
     given = [item.get("group_id") if isinstance(item, dict) else None for item in items]
     known = [group if isinstance(group, int) and not isinstance(group, bool) else None for group in given]
     fresh = itertools.count(max((group for group in known if group is not None), default=0) + 1)
-    return [next(fresh) if group is None else group for group in known]
+    groups = [next(fresh) if group is None else group for group in known]
+    return groups, frozenset(groups) - frozenset(known)
 
 
 def _outline(kind: str, points: list[PointXY]) -> tuple[PointXY, ...] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tryon.dataset.annotation import LabelMap
 from tryon.dataset.formats.layout import PICTURES, Beside, LayoutReader, Place, path_of
 from tryon.dataset.formats.viton_hd import label_map
+from tryon.errors import BadItem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,10 +38,20 @@ class TwoPictureReader(LayoutReader):
         return sha256[pictures[0]] if len(pictures) == 1 else digest([sha256[picture] for picture in pictures])
 
     def removed(self, root: Path, annotation: str) -> LabelMap:
-        """The worn garment: what the first picture of a reference lacks of the second."""
+        """The worn garment: what the first picture of a reference lacks of the second.
+
+        Raises:
+            BadItem: a picture cannot be used, or the reference names one file alone, as that of a true picture does.
+        """
         from tryon.dataset import picture_masks
 
-        agnostic, photo = self._pictures(annotation)
+        pictures = self._pictures(annotation)
+        if len(pictures) != 2:
+            raise BadItem(
+                f"{annotation}: this layout knows a worn garment only as what one picture lacks of another, and reads "
+                "no annotation of a single picture; delete it, and the picture counts as a whole"
+            )
+        agnostic, photo = pictures
         repair = "the worn garment is what the clothing-agnostic picture lacks of the photo"
         found_HW = picture_masks.removed_region(root / photo, root / agnostic)
         return label_map(agnostic, found_HW, self.cfg.category, (repair,))
