@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import make_layouts
@@ -299,6 +300,23 @@ def test_what_lacks_its_partner_is_named(folder: Make) -> None:
     facts = reader.facts(root, listing)
     assert facts is not None
     assert facts["garment/00001_00"].split == "trainval"
+
+
+def test_equal_masks_of_two_categories_are_two_annotations(people: list[Sample], tmp_path: Path) -> None:
+    """The category of a garment stands in its path alone: a label map of the one is wrong for the other."""
+    top = people[0]
+    dress = replace(make_layouts.as_category(top, "dress"), number=2)
+    root = make_layouts.dresscode(tmp_path / "data", [top, dress])
+    masks = [root / "upper_body/masks/000000_1.png", root / "dresses/masks/000002_1.png"]
+    assert masks[0].read_bytes() == masks[1].read_bytes()
+    split = {"train": 0.5, "val": 0.5, "test": 0.0}
+    pairs = {"unpaired_strategy": "random", "split": split}
+    run = Run(root, tmp_path / "r", dataset={"format": "dresscode"}, pairs=pairs)
+    garments = {"up": "garment/upper_body-000000", "dress": "garment/dresses-000002"}
+    for category, id_ in garments.items():
+        assert set(np.unique(run.labels(id_))) == {0, LABEL_INDEX[category]}
+    digests = run.photos.loc[list(garments.values()), "annotation_sha256"]
+    assert digests.is_unique
 
 
 def test_pictures_keep_the_split_whose_folder_they_lie_in(tmp_path: Path, people: list[Sample]) -> None:
