@@ -302,6 +302,45 @@ def test_what_lacks_its_partner_is_named(folder: Make) -> None:
     assert facts["garment/00001_00"].split == "trainval"
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_linked_folder_is_refused_before_its_photos_are(folder: Make, tmp_path: Path, layout: str) -> None:
+    """What `tryon check` lets pass, a run has to be able to use."""
+    root = folder(layout)
+    linked = next(path for path in sorted(root.iterdir()) if path.is_dir() and any(path.rglob("*.jpg")))
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"{linked}: a link to .*elsewhere, out of .*dataset.follow_links: true"):
+        formats.reader(DatasetConfig(format=layout)).scan(root)
+    assert formats.reader(DatasetConfig(format=layout, follow_links=True)).scan(root).photos
+
+
+@pytest.mark.parametrize(
+    ("layout", "file", "id_"),
+    [
+        ("viton_hd", "train/image-parse-v3/00000_00.png", "person/00000_00"),
+        ("viton_hd", "train/openpose_json/00000_00_keypoints.json", "person/00000_00"),
+        ("viton_hd", "test/cloth-mask/00004_00.jpg", "garment/00004_00"),
+        # without its mask the garment would be taken from the photo, as if nobody had drawn one
+        ("dresscode", "upper_body/masks/000000_1.png", "garment/upper_body-000000"),
+        ("tryondiffusion_folders", "train/ia/0000000.jpg", "person/0000000"),
+    ],
+)
+def test_a_linked_file_beside_a_photo_is_the_reason_and_not_called_missing(
+    folder: Make, tmp_path: Path, layout: str, file: str, id_: str
+) -> None:
+    root = folder(layout)
+    (root / file).rename(tmp_path / "elsewhere")
+    (root / file).symlink_to(tmp_path / "elsewhere")
+    listing = formats.reader(DatasetConfig(format=layout)).scan(root)
+    assert dict(listing.problems) == {
+        id_: f"{file}: a link out of the data folder; copy the file here, or set dataset.follow_links: true"
+    }
+    assert id_ not in {photo.id for photo in listing.photos}
+    followed = formats.reader(DatasetConfig(format=layout, follow_links=True)).scan(root)
+    assert not followed.problems
+    assert id_ in {photo.id for photo in followed.photos}
+
+
 def test_equal_masks_of_two_categories_are_two_annotations(people: list[Sample], tmp_path: Path) -> None:
     """The category of a garment stands in its path alone: a label map of the one is wrong for the other."""
     top = people[0]
