@@ -126,3 +126,19 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path, mon
     locked = folder_digest(root, tmp_path / "cache.json", READER.watched)
     monkeypatch.undo()
     assert folder_digest(root, tmp_path / "cache.json", READER.watched) != locked, "read again once it may be read"
+
+
+def test_a_link_out_of_the_folder_and_a_copy_of_its_file_are_two_contents(root: Path, tmp_path: Path) -> None:
+    """Else the run after the copy that the reason asks for would find nothing to do."""
+    plain = folder_digest(root, tmp_path / "cache.json", READER.watched)
+    photo = root / "person/anna.jpg"
+    photo.rename(tmp_path / "anna.jpg")
+    photo.symlink_to(tmp_path / "anna.jpg")
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) != plain
+    photo.unlink()
+    (tmp_path / "anna.jpg").rename(photo)
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) == plain
+    (root / "person/.kept.jpg").write_bytes(photo.read_bytes())
+    photo.unlink()
+    photo.symlink_to(root / "person/.kept.jpg")
+    assert folder_digest(root, tmp_path / "cache.json", READER.watched) == plain, "a link inside is as good as a file"

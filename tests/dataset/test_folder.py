@@ -11,7 +11,7 @@ from handmade import READER, add_photo, garment_objects, make_folder, person_obj
 
 from tryon.dataset import folder
 from tryon.dataset.fingerprint import folder_digest
-from tryon.errors import BadItem, UserError
+from tryon.errors import UserError
 
 
 def test_partners_are_joined_by_name(tmp_path: Path) -> None:
@@ -93,10 +93,24 @@ def test_a_link_may_not_lead_out_of_the_folder_unless_that_is_asked_for(tmp_path
 def test_a_file_of_any_layout_is_checked_for_links_that_lead_out(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data", {"anna": None}, ["g"])
     (tmp_path / "link").symlink_to(root)
-    folder.check_inside(tmp_path / "link", "person/anna.jpg")
     (root / "train").symlink_to(tmp_path)
-    with pytest.raises(BadItem, match="train/x.jpg: a link out of the data folder"):
-        folder.check_inside(root, "train/x.jpg")
+    outside = add_photo(tmp_path / "elsewhere", "x", None)
+    (root / "person/out.jpg").symlink_to(outside)
+    (root / "person/in.jpg").symlink_to(root / "person/anna.jpg")
+    files = ["person/anna.jpg", "person/in.jpg", "person/out.jpg", "train/x.jpg"]
+    found = folder.links_out(tmp_path / "link", files)
+    assert list(found) == ["person/out.jpg", "train/x.jpg"]
+    assert found["train/x.jpg"].startswith("train/x.jpg: a link out of the data folder; copy the file here")
+
+
+def test_the_topmost_linked_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere/image").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data/circle").symlink_to(tmp_path / "data/circle")
+    folder.check_folder_links(tmp_path / "data", ["test/image", "circle"])
+    with pytest.raises(UserError, match=r"data/train: a link to .*elsewhere, out of the data folder.*follow_links"):
+        folder.check_folder_links(tmp_path / "data", ["test/image", "train/image"])
 
 
 def test_a_name_that_two_files_share_or_that_is_too_long_is_reported(tmp_path: Path) -> None:

@@ -144,5 +144,7 @@ def test_a_person_whose_parts_cover_everything_is_a_person(tmp_path: Path) -> No
     save(tmp_path / "a.png", [[0, 2, 13, 5]], None)
     check_role(read_parse_map(tmp_path, "a.png", "cihp"), "person")
     save(tmp_path / "b.png", [[0, 0, 5, 5]], None)
-    with pytest.raises(BadItem, match="no person is annotated"):
+    with pytest.raises(BadItem, match="no person is annotated") as refused:
         check_role(read_parse_map(tmp_path, "b.png", "cihp"), "person")
+    assert "draw" not in str(refused.value), "nobody draws parse maps"
+    assert "no pixel shows one of person, hair, face, left_arm, right_arm, so take" in str(refused.value)

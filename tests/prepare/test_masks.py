@@ -222,6 +222,18 @@ def test_the_second_run_draws_nothing_and_a_new_annotation_one(
     }
 
 
+def test_a_renamed_annotation_that_is_refused_is_named_as_it_is_now(
+    tmp_path: Path, run: Callable[..., pd.DataFrame]
+) -> None:
+    root = make_folder(tmp_path / "data", {"anna": None}, ["shirt"])
+    (root / "photos.csv").unlink()
+    add_photo(root, "person/anna", [*person_objects(), polygon("hiar", (1, 1, 3, 3), 9.0)])
+    assert run(root).loc["person/anna", "reason"].startswith("anna.json: unknown label 'hiar'")
+    for file in ("person/anna.jpg", "annotations/person/anna.json"):
+        (root / file).rename((root / file).with_stem("bo"))
+    assert run(root).loc["person/bo", "reason"].startswith("bo.json: unknown label 'hiar'")
+
+
 def test_an_annotation_of_another_size_is_a_bad_item(tmp_path: Path) -> None:
     root = make_folder(tmp_path, {"anna": None}, ["shirt"])
     photos, _ = dataset.build(root, tmp_path / "cache", ISAT, jobs=1)

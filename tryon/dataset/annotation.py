@@ -129,13 +129,19 @@ def check_labels(annotation: Annotated) -> None:
     Raises:
         BadItem: naming each unknown category and the nearest known one.
     """
-    unknown = sorted(set(annotation.categories) - set(KNOWN_CATEGORIES))
-    if unknown:
-        shown = ", ".join(f"{category!r}{nearest(category, list(KNOWN_CATEGORIES))}" for category in unknown)
+    if unknown := _unknown_labels(annotation):
         raise BadItem(
-            f"{Path(annotation.file).name}: unknown label {shown}; rename it, translate it with dataset.labels, or set "
-            "masks.unknown_label: ignore"
+            f"{Path(annotation.file).name}: unknown label {unknown}; rename it, translate it with dataset.labels, or "
+            "set masks.unknown_label: ignore"
         )
+
+
+def _unknown_labels(annotation: Annotated) -> str:
+    """Categories that the ontology does not have, each with the nearest known one; empty where all are known."""
+    by_hint: dict[str, list[str]] = {}  # so that the known ones are listed once for all that resemble none
+    for category in sorted(set(annotation.categories) - set(KNOWN_CATEGORIES)):
+        by_hint.setdefault(nearest(category.lower(), list(KNOWN_CATEGORIES)), []).append(repr(category))
+    return ", ".join(f"{', '.join(categories)}{hint}" for hint, categories in by_hint.items())
 
 
 def check_size(annotation: Annotated, size_hw: tuple[int, int]) -> None:
@@ -174,9 +180,28 @@ def check_role(annotation: Annotated, role: str, *, needs_person: bool = True) -
     # in a label map `person` is only what its parts leave over, so any part of the body shows the silhouette
     bodies = BODY if isinstance(annotation, LabelMap) else ("person",)
     if role == "person" and needs_person and not set(annotation.categories) & set(bodies):
-        raise BadItem(f"{name}: no person is annotated (found {shown}); draw `person` around the body")
+        fix = _how_to_show(annotation, "`person` around the body", bodies)
+        raise BadItem(f"{name}: no person is annotated (found {shown}); {fix}")
     if (role == "garment" or (role == "person" and not needs_person)) and not set(annotation.categories) & set(
         CATEGORIES
     ):
-        wanted = ", ".join(CATEGORIES)
-        raise BadItem(f"{name}: no garment is annotated (found {shown}); draw one of {wanted}")
+        fix = _how_to_show(annotation, f"one of {', '.join(CATEGORIES)}", CATEGORIES)
+        raise BadItem(f"{name}: no garment is annotated (found {shown}); {fix}")
+
+
+def _how_to_show(annotation: Annotated, drawing: str, labels: tuple[str, ...]) -> str:
+    """What to do about an annotation that lacks what its role needs.
+
+    Args:
+        annotation: of a photo.
+        drawing: what to draw where shapes are drawn.
+        labels: any one of which would do in a label map.
+    """
+    if isinstance(annotation, LabelMap):
+        return (
+            f"no pixel shows one of {', '.join(labels)}, so take the photo's own file from the data set again, or "
+            "remove the photo"
+        )
+    unknown = _unknown_labels(annotation)
+    rename = f", or rename the unknown label {unknown} or translate it with dataset.labels" if unknown else ""
+    return f"draw {drawing}{rename}"

@@ -80,13 +80,17 @@ def survey(root: Path, cache: Path, cfg: DatasetConfig, *, jobs: int) -> Survey:
         for photo in listing.photos
         if photo.annotation is not None
     }
-    verdicts = _verdicts(root, reader, listing.photos, sha256, annotated, cache / "dataset.json", jobs)
+    # told anew each time, as the name and the content that verdicts are remembered by are those of a copy too
+    outside = {} if cfg.follow_links else folder.links_out(root, (photo.file for photo in listing.photos))
+    photos = tuple(photo for photo in listing.photos if photo.file not in outside)
+    verdicts = _verdicts(root, reader, photos, sha256, annotated, cache / "dataset.json", jobs)
     # a garment whose photo is quarantined is still the one that is worn
     garments = {id_.partition("/")[2] for id_ in _ids(listing) if id_.startswith("garment/")}
     rows: list[dict[str, object]] = []
     repairs: list[tuple[str, str, str]] = []
     bad = [*listing.problems, *_without_photo(listing, facts)]
-    for photo, verdict in zip(listing.photos, verdicts, strict=True):
+    bad += [(photo.id, outside[photo.file]) for photo in listing.photos if photo.file in outside]
+    for photo, verdict in zip(photos, verdicts, strict=True):
         fact = _facts_of(photo, facts, garments)
         if "reason" in verdict:
             bad.append((photo.id, verdict["reason"]))
@@ -108,8 +112,6 @@ def verify(root: Path, reader: Reader, photo: PhotoFiles) -> Verdict:
     try:
         if photo.annotation is None:
             raise BadItem(f"no annotation annotations/{photo.id}.json; annotate the photo, or take it away")
-        if not reader.cfg.follow_links:
-            folder.check_inside(root, photo.file)
         decoded = images.decode(root / photo.file)
         height, width = decoded.image_HWC.shape[:2]
         annotation = reader.annotate(root, photo.annotation, photo.role)

@@ -42,12 +42,15 @@ def folder_digest(root: Path | str, cache_path: Path | str, watched: Sequence[st
         watched: folders and files relative to `root`, globs allowed (`formats.interface.Reader.watched`).
 
     Returns:
-        16 hex digits; equal for equal content, whatever the order of listing and the times of the files.
+        16 hex digits; equal for equal content, whatever the order of listing and the times of the files. A link that
+        leads out of the folder is not equal to a copy of its file: the one may be refused, and the other is used.
 
     Raises:
         UserError: the folder is missing.
     """
-    return digest(file_digests(root, cache_path, watched))
+    digests = file_digests(root, cache_path, watched)
+    outside = sorted(_links_out(Path(root), watched))
+    return digest([digests, outside] if outside else digests)
 
 
 def file_digests(root: Path | str, cache_path: Path | str, watched: Sequence[str]) -> dict[str, str]:
@@ -126,6 +129,18 @@ def _stamps(root: Path, watched: Sequence[str]) -> Iterator[tuple[str, Stamp]]:
                         yield f"{folder}/{entry.name}", _stamp(entry.stat())
         elif place.is_file():
             yield place.relative_to(root).as_posix(), _stamp(place.stat())
+
+
+def _links_out(root: Path, watched: Sequence[str]) -> Iterator[str]:
+    """Files of watched folders, relative to the data folder, that are links out of it."""
+    base = os.path.join(os.path.realpath(root), "")
+    for place in _places(root, watched):
+        if place.is_dir():
+            with os.scandir(place) as entries:
+                links = [entry for entry in entries if entry.is_symlink() and not entry.name.startswith(".")]
+            for entry in links:
+                if not os.path.realpath(entry.path).startswith(base):
+                    yield f"{place.relative_to(root).as_posix()}/{entry.name}"
 
 
 def _places(root: Path, watched: Sequence[str]) -> Iterator[Path]:

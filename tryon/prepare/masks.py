@@ -141,7 +141,10 @@ def run(args: argparse.Namespace) -> None:
     run_shard(
         stage=STAGE,
         rows=read_shard(args.shard),
-        key_of=lambda photo: digest([photo.annotation_sha256, photo.height, photo.width, photo.role, *version]),
+        # the annotation's name is part of the key because reasons name files
+        key_of=lambda photo: digest(
+            [photo.annotation, photo.annotation_sha256, photo.height, photo.width, photo.role, *version]
+        ),
         process=process,
         store=args.results / "items",
         out=args.out,

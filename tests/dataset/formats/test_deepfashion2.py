@@ -44,10 +44,11 @@ def add(root: Path, name: str, value: object, part: str = "") -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    add(tmp_path, "000001", annos("user", 7, item(1, 2), item(8, 0)))
-    add(tmp_path, "000002", annos("shop", 7, item(1, 2)))
-    add(tmp_path, "000003", annos("user", 8, item(11, 0)))
-    return tmp_path
+    root = tmp_path / "data"
+    add(root, "000001", annos("user", 7, item(1, 2), item(8, 0)))
+    add(root, "000002", annos("shop", 7, item(1, 2)))
+    add(root, "000003", annos("user", 8, item(11, 0)))
+    return root
 
 
 def test_the_source_gives_the_role_and_the_style_the_garment(root: Path) -> None:
@@ -60,6 +61,33 @@ def test_the_source_gives_the_role_and_the_style_the_garment(root: Path) -> None
     assert list(rows["identity"]) == ["7", "7", "8"]
     assert rows.loc["garment/000002", "garment"] == rows.loc["person/000001", "garment"] == "7_2"
     assert rows.loc["person/000003", "garment"] is None, "style 0 is nobody's pair"
+
+
+def test_a_linked_photo_is_used_once_it_is_copied_as_its_reason_says(root: Path, tmp_path: Path) -> None:
+    photo, outside = root / "image/000001.jpg", tmp_path / "elsewhere.jpg"
+    photo.rename(outside)
+    photo.symlink_to(outside)
+    _, quarantine = dataset.build(root, root / "results/cache", CFG, jobs=1)
+    assert list(quarantine["id"]) == ["person/000001"]
+    assert quarantine.loc[0, "reason"].startswith("image/000001.jpg: a link out of the data folder; copy the file here")
+    photo.unlink()
+    shutil.copy(outside, photo)
+    manifest, quarantine = dataset.build(root, root / "results/cache", CFG, jobs=1)
+    assert quarantine.empty
+    assert "person/000001" in set(manifest["id"])
+    photo.unlink()
+    photo.symlink_to(outside)
+    _, quarantine = dataset.build(root, root / "results/cache", CFG, jobs=1)
+    assert list(quarantine["id"]) == ["person/000001"], "nor is it trusted because its copy was"
+
+
+@pytest.mark.parametrize("name", ["image", "annos"])
+def test_a_linked_folder_is_refused_before_its_photos_are(root: Path, tmp_path: Path, name: str) -> None:
+    shutil.move(root / name, tmp_path / "elsewhere")
+    (root / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=rf"/{name}: a link to .*elsewhere, out of .*dataset.follow_links: true"):
+        formats.reader(CFG).scan(root)
+    assert len(formats.reader(CFG.model_copy(update={"follow_links": True})).scan(root).photos) == 3
 
 
 def test_parts_of_the_set_keep_their_photos_pairs_and_split_apart(tmp_path: Path) -> None:

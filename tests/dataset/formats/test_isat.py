@@ -9,7 +9,7 @@ import pytest
 from handmade import READER, annotation, polygon, save_json
 
 from tryon.config import DatasetConfig
-from tryon.dataset.annotation import HOLE, Annotation, check_labels, check_role, check_size
+from tryon.dataset.annotation import HOLE, KNOWN_CATEGORIES, Annotation, check_labels, check_role, check_size
 from tryon.dataset.formats import isat
 from tryon.errors import BadItem
 
@@ -98,6 +98,20 @@ def test_another_size_names_both_sizes() -> None:
 def test_a_photo_without_its_subject_is_refused(role: str, label: str, told: str) -> None:
     with pytest.raises(BadItem, match=f"{told}.*found {label}"):
         check_role(parse(annotation([polygon(label, (0, 0, 3, 3), 1.0)])), role)
+
+
+def test_labels_that_only_look_wrong_are_named_with_the_right_one() -> None:
+    read = parse(annotation([polygon(label, (0, 0, 3, 3), 1.0) for label in ("Person", "UP", "上衣", "裤子")]))
+    with pytest.raises(BadItem) as refused:
+        check_role(read, "person")
+    assert str(refused.value).endswith(
+        "draw `person` around the body, or rename the unknown label 'Person' (did you mean 'person'?), 'UP' (did you "
+        f"mean 'up'?), '上衣', '裤子' (known: {', '.join(KNOWN_CATEGORIES)}) or translate it with dataset.labels"
+    )
+    with pytest.raises(BadItem, match="draw one of up, down, dress, or rename the unknown label 'Person'"):
+        check_role(read, "garment")
+    with pytest.raises(BadItem, match="draw `person` around the body$"):
+        check_role(parse(annotation([polygon("up", (0, 0, 3, 3), 1.0)])), "person")
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:

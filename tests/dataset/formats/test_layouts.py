@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import make_layouts
@@ -307,6 +308,62 @@ def test_what_lacks_its_partner_is_named(folder: Make) -> None:
     facts = reader.facts(root, listing)
     assert facts is not None
     assert facts["garment/00001_00"].split == "trainval"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_linked_folder_is_refused_before_its_photos_are(folder: Make, tmp_path: Path, layout: str) -> None:
+    """What `tryon check` lets pass, a run has to be able to use."""
+    root = folder(layout)
+    linked = next(path for path in sorted(root.iterdir()) if path.is_dir() and any(path.rglob("*.jpg")))
+    linked.rename(tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"{linked}: a link to .*elsewhere, out of .*dataset.follow_links: true"):
+        formats.reader(DatasetConfig(format=layout)).scan(root)
+    assert formats.reader(DatasetConfig(format=layout, follow_links=True)).scan(root).photos
+
+
+@pytest.mark.parametrize(
+    ("layout", "file", "id_"),
+    [
+        ("viton_hd", "train/image-parse-v3/00000_00.png", "person/00000_00"),
+        ("viton_hd", "train/openpose_json/00000_00_keypoints.json", "person/00000_00"),
+        ("viton_hd", "test/cloth-mask/00004_00.jpg", "garment/00004_00"),
+        # without its mask the garment would be taken from the photo, as if nobody had drawn one
+        ("dresscode", "upper_body/masks/000000_1.png", "garment/upper_body-000000"),
+        ("tryondiffusion_folders", "train/ia/0000000.jpg", "person/0000000"),
+    ],
+)
+def test_a_linked_file_beside_a_photo_is_the_reason_and_not_called_missing(
+    folder: Make, tmp_path: Path, layout: str, file: str, id_: str
+) -> None:
+    root = folder(layout)
+    (root / file).rename(tmp_path / "elsewhere")
+    (root / file).symlink_to(tmp_path / "elsewhere")
+    listing = formats.reader(DatasetConfig(format=layout)).scan(root)
+    assert dict(listing.problems) == {
+        id_: f"{file}: a link out of the data folder; copy the file here, or set dataset.follow_links: true"
+    }
+    assert id_ not in {photo.id for photo in listing.photos}
+    followed = formats.reader(DatasetConfig(format=layout, follow_links=True)).scan(root)
+    assert not followed.problems
+    assert id_ in {photo.id for photo in followed.photos}
+
+
+def test_equal_masks_of_two_categories_are_two_annotations(people: list[Sample], tmp_path: Path) -> None:
+    """The category of a garment stands in its path alone: a label map of the one is wrong for the other."""
+    top = people[0]
+    dress = replace(make_layouts.as_category(top, "dress"), number=2)
+    root = make_layouts.dresscode(tmp_path / "data", [top, dress])
+    masks = [root / "upper_body/masks/000000_1.png", root / "dresses/masks/000002_1.png"]
+    assert masks[0].read_bytes() == masks[1].read_bytes()
+    split = {"train": 0.5, "val": 0.5, "test": 0.0}
+    pairs = {"unpaired_strategy": "random", "split": split}
+    run = Run(root, tmp_path / "r", dataset={"format": "dresscode"}, pairs=pairs)
+    garments = {"up": "garment/upper_body-000000", "dress": "garment/dresses-000002"}
+    for category, id_ in garments.items():
+        assert set(np.unique(run.labels(id_))) == {0, LABEL_INDEX[category]}
+    digests = run.photos.loc[list(garments.values()), "annotation_sha256"]
+    assert digests.is_unique
 
 
 def test_pictures_keep_the_split_whose_folder_they_lie_in(tmp_path: Path, people: list[Sample]) -> None:

@@ -29,6 +29,7 @@ from tryon.dataset.formats.coco import CocoReader
 from tryon.dataset.formats.coco_file import CocoFile, Entry, divide, load
 from tryon.dataset.formats.folder_reader import guess_format, read_json
 from tryon.dataset.formats.interface import Reader
+from tryon.dataset.formats.layout import path_of
 from tryon.dataset.formats.shapes import PointXY, in_drawing_order, ring
 from tryon.dataset.lists import PhotoFacts
 from tryon.errors import BadItem, UserError
@@ -83,7 +84,10 @@ class DeepFashion2Reader(Reader):
             return self._coco().scan(root)
         photos: list[PhotoFiles] = []
         problems: list[tuple[str, str]] = []
-        for part in _parts(root):
+        parts = _parts(root)
+        if not self.cfg.follow_links:
+            folder.check_folder_links(root, [path_of(part, name) for part in parts for name in ("image", "annos")])
+        for part in parts:
             pictures = _pictures(root / part / "image")
             named = set()
             for path in sorted((root / part / "annos").glob("*.json")):

@@ -75,6 +75,13 @@ class DressCodeReader(LayoutReader):
             return label_map(annotation, picture_masks.garment_on_plain(root / annotation), CATEGORY[part], (repair,))
         return label_map(annotation, picture_masks.read_mask(root / annotation), CATEGORY[part])
 
+    def annotation_sha256(self, root: Path, annotation: str, sha256: dict[str, str]) -> str:
+        """Of a garment's mask or photo with its category, which stands in the path alone."""
+        from tryon.digests import digest
+
+        part, place = annotation.split("/")[:2]
+        return digest([sha256[annotation], part]) if place in (PHOTOS, *MASK.folders) else sha256[annotation]
+
     def keypoints(self, root: Path, keypoints: str, size_hw: tuple[int, int]) -> np.ndarray:
         """See `formats.interface.Reader`."""
         from tryon.dataset import openpose

@@ -39,7 +39,10 @@ class ImageFolderReader(Reader):
         pictures: list[PhotoFiles] = []
         problems: list[tuple[str, str]] = []
         found: list[tuple[str, str, str, str]] = []
-        for split, name in _classes(root):
+        classes = list(_classes(root))
+        if not self.cfg.follow_links:
+            folder.check_folder_links(root, [path_of(*place) for place in classes])
+        for split, name in classes:
             photos, bad = folder.photos_in(root, path_of(split, name), follow_links=self.cfg.follow_links)
             found += [(split, name, base, file) for base, file in photos.items()]
             problems += bad

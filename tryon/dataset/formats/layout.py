@@ -114,6 +114,8 @@ class LayoutReader(Reader):
     def scan(self, root: Path) -> Listing:
         """See `formats.interface.Reader`."""
         self._check(root)
+        if not self.cfg.follow_links:
+            folder.check_folder_links(root, [name for name in self.watched if name not in self.pair_lists])
         members, problems = self._read(root)
         problems += [(member.files.id, member.problem) for member in members if member.problem is not None]
         photos = [member.files for member in members if member.problem is None]
@@ -218,13 +220,15 @@ class LayoutReader(Reader):
                 problems.append((file, f"another photo is called {id_} too; rename one of them"))
                 continue
             taken.add(id_)
-            annotation = partners[part, place.annotation].get(base, file if place.itself else None)
-            keypoints = partners[part, place.keypoints].get(base) if place.keypoints else None
-            problem = None
-            if annotation is None:
+            annotations, unreadable = partners[part, place.annotation]
+            annotation = annotations.get(base, file if place.itself else None)
+            poses, unreadable_poses = partners[part, place.keypoints] if place.keypoints else ({}, {})
+            keypoints = poses.get(base)
+            problem = unreadable.get(base) or unreadable_poses.get(base)
+            if annotation is None and problem is None:
                 wanted = path_of(part, place.annotation.folders[0], f"{base}{place.annotation.endings[0]}")
                 problem = f"{file}: no {place.annotation.what} {wanted}; take it from the data set, or remove the photo"
-            elif place.with_photo:
+            if annotation is not None and place.with_photo:
                 annotation = f"{annotation}#{file}"
             members.append(Member(PhotoFiles(id_, place.role, file, annotation, keypoints), part, base, problem))
         return members, problems
@@ -288,24 +292,32 @@ def _index(
     bases: set[str],
     *,
     follow_links: bool,
-) -> dict[str, str]:
-    """Files of one kind in one part by base name; what belongs to no photo is one problem for the folder."""
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Files of one kind in one part by base name; what belongs to no photo is one problem for the folder.
+
+    Returns:
+        The files, and by base name the reasons of what lies in a file's place and cannot be read, such as a link out
+        of the data folder.
+    """
     place = next((path_of(part, name) for name in where.folders if (root / path_of(part, name)).is_dir()), None)
     if place is None:
-        return {}
+        return {}, {}
     found: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
     strangers: list[str] = []
-    for name in folder.files_in(root, place, follow_links=follow_links):
+    for name, why in folder.files_in(root, place, follow_links=follow_links).items():
         ending = next((ending for ending in where.endings if name.lower().endswith(ending)), None)
         base = unicodedata.normalize("NFC", name[: len(name) - len(ending)]) if ending is not None else None
-        if base in bases:
+        if base in bases and why is not None:
+            unreadable[str(base)] = f"{place}/{name}: {why}"
+        elif base in bases:
             found[str(base)] = f"{place}/{name}"
-        else:
+        elif why is None:
             strangers.append(name)
     if strangers:
         shown = ", ".join(strangers[:3])
         problems.append((place, f"{len(strangers)} files belong to no photo, such as {shown}; restore the photos"))
-    return found
+    return found, unreadable
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
