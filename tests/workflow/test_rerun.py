@@ -176,6 +176,16 @@ def test_a_changed_photo_costs_one_item_per_stage_that_reads_it(copy: Path) -> N
     assert plan(copy) == TRAINED
 
 
+def test_a_changed_photo_leaves_other_shards_alone_however_large_they_are(copy: Path) -> None:
+    """Snakemake compares the content of small files only; of large ones, time alone decides."""
+    photo = sorted((copy / "photos" / "person").glob("*.jpg"))[0]
+    content = photo.read_bytes()
+    photo.write_bytes(content[:2] + b"\xff\xfe\x00\x09another" + content[2:])
+    make(copy, "--until", "pairs")
+    planned = plan(copy, "--max-checksum-file-size", "0")
+    assert {stage: planned[stage] for stage in PER_SHARD} == dict.fromkeys(PER_SHARD, 1)
+
+
 def test_a_removed_photo_leaves_its_shard_and_computes_nothing_anew(copy: Path) -> None:
     photos = copy / "photos"
     pairs = (photos / "pairs.txt").read_text(encoding="utf-8")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import shutil
 import sys
 import time
@@ -34,6 +35,9 @@ from tryon.provenance import write_provenance
 
 STAGE = "pairs"
 KEY_DIGITS = 16
+LONG_AGO = 946_684_800
+"""Time of every shard, 2000-01-01: its name says its content, so that what was made of it is never older than it. With
+the time of writing, one changed photo would rerun every shard that is too large for Snakemake to compare (1 MB)."""
 
 
 def make_pairs(
@@ -154,7 +158,9 @@ def write_shards(photos: pd.DataFrame, num_shards: int, out_dir: Path) -> list[s
     directory = out_dir / "shards"
     shutil.rmtree(directory, ignore_errors=True)
     for key, text in shards.items():
-        files.write_text(directory / f"{key}.tsv", text)
+        path = directory / f"{key}.tsv"
+        files.write_text(path, text)
+        os.utime(path, (LONG_AGO, LONG_AGO))
     files.write_text(out_dir / "shards.txt", "".join(f"{key}\n" for key in sorted(shards)))
     return sorted(shards)
 
