@@ -190,6 +190,14 @@ def test_the_watch_answers_before_the_plugin(executor: Any, asked: list[tuple[st
     assert executor.next_seconds_between_status_checks == 60
 
 
+def test_the_thread_that_asks_may_start_before_the_plugin_is_set_up(
+    executor: Any, asked: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(type(executor), "run_uuid")  # what the plugin's __post_init__ sets
+    assert asyncio.run(still_active(executor, [])) == []
+    assert asked == []
+
+
 def test_nothing_is_judged_while_the_controller_is_silent(executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def ask(*_: str) -> str:
         raise slurm.NoAnswer("busy")

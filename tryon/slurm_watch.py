@@ -138,6 +138,10 @@ def install(notes: Path) -> None:
 def _watched(check: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
     @functools.wraps(check)
     async def check_active_jobs(self: Any, active_jobs: list[Any]) -> AsyncIterator[Any]:  # noqa: ANN401 (plugin)
+        if not active_jobs:
+            # The thread that asks starts before the plugin has set itself up. On a busy machine it comes first, and one
+            # error (there is no `run_uuid` yet) would end it: nobody would ever see a job end.
+            return
         try:
             listed = read_squeue(
                 slurm.ask("squeue", "--noheader", "--states=all", f"--name={self.run_uuid}", "--format=%i|%T|%r")
