@@ -19,7 +19,9 @@ from conda_rig import HERE, SETTINGS, Conda, Finished, generator, uv
 def channels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose subfolder `conda-forge` is a channel with this machine's Python, and pip."""
     if "deb_system" in sysconfig.get_scheme_names():
-        pytest.skip("Debian's own Python cannot be moved into a channel; make .venv with one of pyenv, uv or python.org")
+        pytest.skip(
+            "Debian's own Python cannot be moved into a channel; make .venv with one of pyenv, uv or python.org"
+        )
     folder = tmp_path_factory.mktemp("channels")
     uv("pip", "install", "--python", sys.executable, "--target", folder / "pip", "pip")
     made = [sys.executable, HERE / "local_channel.py", folder / "conda-forge", folder / "pip"]
