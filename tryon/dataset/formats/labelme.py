@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 FIX = "save the annotation again from LabelMe"
 OUTLINES = ("polygon", "oriented_rectangle")
-STROKES = ("line", "linestrip")
 WITHOUT_AREA = ("point", "points")
 NUM_POINTS = {"rectangle": (2, 2), "circle": (2, 2), "line": (2, 2), "linestrip": (2, None), "mask": (2, 2)}
 
