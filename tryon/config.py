@@ -226,7 +226,7 @@ class NetworkConfig(Section):
     blocks: list[Annotated[int, Field(ge=1)]] = [2, 2, 2]
     """Residual blocks per level."""
     skips: Literal["level", "block"] = "level"
-    """What a decoder is given of its encoder: the last map of each level, or the map of every residual block (paper)."""
+    """What a decoder gets of its encoder: the last map of each level, or the map of every residual block (paper)."""
     shortcut_conv: bool = False
     """1x1 convolution on the shortcut of every residual block (paper); false: only where channels change."""
     self_attention: list[bool] = [False, False, True]

@@ -114,10 +114,14 @@ class Stage(ABC):
         self.size_hw: tuple[int, int] = cfg.size
         self.low_size_hw: tuple[int, int] | None = cfg.low_size
 
-    @property
-    def memory_format(self) -> torch.memory_format:
-        """Order in memory of the network's weights and of the pictures that it is given."""
-        return torch.channels_last if self.cfg.train.channels_last else torch.contiguous_format
+    def laid_out(self, planes_BCHW: torch.Tensor) -> torch.Tensor:
+        """Pictures in the order in memory that the network is to work in.
+
+        Convolutions take the order of what they are given, so weights need no order of their own. They had better
+        not: FSDP refuses such weights, and AdamW would pair them with moments read from a checkpoint in another order.
+        """
+        order = torch.channels_last if self.cfg.train.channels_last else torch.contiguous_format
+        return planes_BCHW.contiguous(memory_format=order)
 
     @abstractmethod
     def build(self) -> nn.Module:

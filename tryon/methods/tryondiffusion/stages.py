@@ -27,7 +27,7 @@ class ParallelUNetStage(DenoisingStage):
         """A network with fresh weights."""
         network = ParallelUNet(self.cfg.network, self.person_channels)
         network.set_checkpointing(self.cfg.train.gradient_checkpointing)
-        return network.to(memory_format=self.memory_format)
+        return network
 
     def predict(
         self,
@@ -45,21 +45,22 @@ class ParallelUNetStage(DenoisingStage):
         conditions = known.conditions
         person_BCHW = torch.cat(self._person_planes(x_BCHW, known), dim=1)
         garment_B4HW = torch.cat([conditions.garment_B3HW, conditions.garment_mask_B1HW], dim=1)
-        pictures = [planes.contiguous(memory_format=self.memory_format) for planes in (person_BCHW, garment_B4HW)]
+        person_BCHW, garment_B4HW = self.laid_out(person_BCHW), self.laid_out(garment_B4HW)
+        pictures = person_BCHW, garment_B4HW
         poses = conditions.person_keypoints_BK3, conditions.garment_keypoints_BK3
-        given = *pictures, *poses, self.schedule.unit_time(steps_B), known.level_B
+        times = self.schedule.unit_time(steps_B), known.level_B
         with self._autocast(x_BCHW.device):
             if torch.is_grad_enabled() or not isinstance(network, ParallelUNet):
-                return network(*given, conditions.is_null_B).float()
+                return network(*pictures, *poses, *times, conditions.is_null_B).float()
             if "num_garments" not in cache:
                 cache["num_garments"] = num_garments(conditions)
             num = cast("int | None", cache["num_garments"])
             if num is None:
-                return network(*given, conditions.is_null_B).float()
+                return network(*pictures, *poses, *times, conditions.is_null_B).float()
             if not network.sees_time and "features" not in cache:
-                cache["features"] = network.garment_features(*given[1:], num)
+                cache["features"] = network.garment_features(garment_B4HW, *poses, *times, num_garments=num)
             features = cast("dict[int, torch.Tensor] | None", cache.get("features"))
-            return network(*given, num_garments=num, features=features).float()
+            return network(*pictures, *poses, *times, num_garments=num, features=features).float()
 
     def _person_planes(self, x_BCHW: torch.Tensor, known: Known) -> list[torch.Tensor]:
         conditions, network = known.conditions, self.cfg.network

@@ -67,7 +67,7 @@ class ImagenSRStage(DenoisingStage):
                 if isinstance(module, imagen_pytorch.imagen_pytorch.ResnetBlock):
                     # not a wrapper module: that would change the names of the weights
                     module.forward = partial(checkpoint, module.forward, use_reentrant=False, preserve_rng_state=False)
-        return unet.to(memory_format=self.memory_format)
+        return unet
 
     def predict(
         self,
@@ -83,16 +83,13 @@ class ImagenSRStage(DenoisingStage):
         if self.cfg.network.prealigned:
             planes += [conditions.prealigned_B3HW, conditions.prealigned_mask_B1HW]
 
-        def laid_out(planes_BCHW: torch.Tensor) -> torch.Tensor:
-            return planes_BCHW.contiguous(memory_format=self.memory_format)
-
         with self._autocast(x_BCHW.device):
             return network(
-                laid_out(x_BCHW),
+                self.laid_out(x_BCHW),
                 self.schedule.unit_time(steps_B),
-                lowres_cond_img=laid_out(known.guess_B3HW),
+                lowres_cond_img=self.laid_out(known.guess_B3HW),
                 lowres_noise_times=known.level_B,
-                cond_images=laid_out(torch.cat(planes, dim=1)),
+                cond_images=self.laid_out(torch.cat(planes, dim=1)),
             ).float()
 
     def _cropped(
