@@ -4,8 +4,8 @@
 
 A step is forward, backward and fused AdamW in fp32. `tiny32`, `tiny64` and `small64` have the channels and depth of the
 configurations that the fashn-AI reproduction was measured on (30, 48 and 67 % of the forward convolution, on another
-processor), `mid128` is the largest of ours at 128 px that leaves room for other work. Each network runs as the
-stages run it by default and with `train.channels_last`. Prints one JSON object as its last line; per network and layout:
+processor), `mid128` is the largest of ours at 128 px that leaves room for other work. Each network runs as the stages
+run it by default and with `train.channels_last`. Prints one JSON object as its last line; per network and layout:
 
 * gflop_per_s: operations of a step, attention included, over its CPU seconds;
 * of_conv: that over the rate of a 3x3 convolution, 128 channels at 128 px, forward, as the goal has it;

@@ -68,7 +68,7 @@ def test_checkpointing_changes_no_name_of_a_weight(kind: str) -> None:
 
 
 @KINDS
-def test_channels_last_reaches_every_convolution_changes_rounding_alone_and_leaves_weights_as_they_are(
+def test_channels_last_reaches_every_convolution_and_changes_no_more_than_rounding(
     kind: str,
 ) -> None:
     tiny, network, target, conditions = ready(kind)

@@ -20,8 +20,8 @@ from tryon.methods.tryondiffusion.stages import ParallelUNetStage
 
 PRESET = Path(__file__).resolve().parents[2] / "config" / "presets" / "paper.yaml"
 
-# Appendix A.1: 1.13 and 1.06 billion. fashn-AI's reproduction at commit 124c053 has 1 295 563 365 and 1 218 280 641, with
-# perceivers for the poses, a gate of global context in each block, and attention over patches of 2048 channels.
+# Appendix A.1: 1.13 and 1.06 billion. fashn-AI's reproduction (commit 124c053) has 1 295 563 365 and 1 218 280 641,
+# with perceivers for the poses, a gate of global context in each block, and attention over patches of 2048 channels.
 NUM_PARAMS = {"base": 1_131_554_435, "sr256": 1_070_456_323, "sr1024": 689_571_365}
 
 # What each choice is worth: the number of parameters without it. The paper says that every residual block has a

@@ -6,10 +6,13 @@ Letters: B sample, C/D channels, H/W feature map, N tokens, E width of the embed
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 from torch import nn
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 MAX_GROUPS = 32
 MIN_GROUP_CHANNELS = 4
@@ -24,7 +27,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels)
 
 
-def zeroed(module: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
+def zeroed(module: Layer) -> Layer:
     """The module with zero weights: a residual branch that starts as nothing (Ho et al. 2020, their code)."""
     nn.init.zeros_(module.weight)
     if module.bias is not None:
@@ -48,7 +51,7 @@ class Pointwise(nn.Conv2d):
 def dense(rows_MC: torch.Tensor, weight_DC11: torch.Tensor, bias_D: torch.Tensor | None) -> torch.Tensor:
     """A matrix product [..., C] -> [..., D], computed as a convolution of many small pictures.
 
-    On AMD's processors oneDNN's convolutions run at twice the rate of MKL's products (measured with torch 2.13, AVX-512),
+    On AMD's processors oneDNN's convolutions run at twice the rate of MKL's products (measured: torch 2.13, AVX-512),
     but PyTorch gives oneDNN a 1x1 convolution on one thread only where it has 16 samples or more.
     """
     num = rows_MC.numel() // rows_MC.shape[-1]

@@ -62,6 +62,11 @@ class ImagenSRStage(DenoisingStage):
         unet.null_text_hidden.requires_grad_(False)
         nn.init.zeros_(unet.final_conv.weight)
         nn.init.zeros_(unet.final_conv.bias)
+        if self.cfg.train.channels_last:
+            for module in unet.modules():
+                if isinstance(module, nn.Conv2d):
+                    # the rearrangements between its levels lose the order of what `predict` gives it
+                    module.register_forward_pre_hook(_in_channels_last)
         if self.cfg.train.gradient_checkpointing:
             for module in unet.modules():
                 if isinstance(module, imagen_pytorch.imagen_pytorch.ResnetBlock):
@@ -121,6 +126,10 @@ class ImagenSRStage(DenoisingStage):
             spread_B1HW=crop(known.spread_B1HW),
         )
         return crop(x_B3HW), crop(target_B3HW), crop(eps_B3HW), known
+
+
+def _in_channels_last(_module: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return (given[0].contiguous(memory_format=torch.channels_last), *given[1:])
 
 
 def _cropped_conditions(conditions: Conditions, crop: Any) -> Conditions:  # noqa: ANN401 (a local function)
