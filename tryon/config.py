@@ -267,6 +267,11 @@ class DiffusionConfig(Section):
     """Divides the signal-to-noise ratio by shift²: > 1 means more noise at the same time."""
     num_timesteps: Annotated[int, Field(ge=2)] = 1000
     """Steps of the discrete noise schedule."""
+    loss_weight: Literal["none", "min_snr"] = "none"
+    """none: every noise level counts alike in the target's own units; min_snr: the error of x0 counts by the
+    signal-to-noise ratio, but no more than `min_snr_gamma`, whatever the target (Hang et al. 2023)."""
+    min_snr_gamma: Annotated[float, Field(gt=0)] = 5.0
+    """Largest weight of min_snr."""
     outside_weight: Fraction = 0.1
     """Loss weight outside the region to repaint; 1 inside."""
     condition_dropout: Fraction = 0.1
@@ -386,6 +391,15 @@ class StageConfig(Section):
             raise ValueError(f"kind {self.kind} {'needs' if upscales else 'takes no'} low_size")
         if self.train.crop is not None and self.kind != "imagen_sr":
             raise ValueError(f"train.crop is for kind imagen_sr, not {self.kind}: other networks see whole pictures")
+        return self
+
+    @model_validator(mode="after")
+    def _weighted_levels(self) -> StageConfig:
+        if self.kind == "regression" and self.diffusion.loss_weight != "none":
+            raise ValueError(
+                f"diffusion.loss_weight {self.diffusion.loss_weight} weighs noise levels, and kind regression knows "
+                "pure noise alone, whose weight is 0; set it to none"
+            )
         return self
 
     @model_validator(mode="after")

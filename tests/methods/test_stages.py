@@ -10,10 +10,12 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from mannequins import TINY, awake, batch, stage
+from pydantic import ValidationError
 
 from tryon.config import SampleConfig
 from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
+from tryon.methods.seeds import integers_B
 from tryon.methods.tryondiffusion.denoising import (
     GARMENT_SD,
     PICTURE_SD,
@@ -330,3 +332,26 @@ def test_overfit_is_reached_by_sampling_from_noise() -> None:
     inside = conditions.region_B1HW.expand_as(target) == 1
     psnr_db = 10 * math.log10(4 / (pictures - target)[inside].square().mean().item())
     assert psnr_db > 24, f"{psnr_db:.1f} dB"
+
+
+@pytest.mark.parametrize(("target", "residual"), [("x0", True), ("x0", False), ("eps", False), ("v", False)])
+@torch.no_grad()
+def test_min_snr_multiplies_the_loss_of_each_sample_by_the_weight_of_its_step(target: str, residual: bool) -> None:
+    network_settings = {**TINY, "residual": residual, "prealigned": residual}
+    plain, network, picture, conditions = ready(network=network_settings, diffusion={"target": target})
+    weighted, *_ = ready(
+        network=network_settings, diffusion={"target": target, "loss_weight": "min_snr", "min_snr_gamma": 0.1}
+    )
+    assert isinstance(plain, DenoisingStage)
+    losses = [part.loss_B(network, picture, conditions, SEEDS, condition_dropout=False) for part in (plain, weighted)]
+    steps_B = integers_B(SEEDS, 1000, "time")
+    schedule = plain.schedule
+    snr_B = (schedule.alphas[steps_B] / schedule.sigmas[steps_B]) ** 2
+    weight_B = snr_B.clamp(max=0.1) / {"x0": 1, "eps": snr_B, "v": snr_B + 1}[target]
+    torch.testing.assert_close(losses[1], losses[0] * weight_B.float())
+    assert (weight_B - 1).abs().max() > 0.1
+
+
+def test_regression_cannot_weigh_noise_levels() -> None:
+    with pytest.raises(ValidationError, match="loss_weight min_snr weighs noise levels"):
+        stage("regression", diffusion={"loss_weight": "min_snr"})

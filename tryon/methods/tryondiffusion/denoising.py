@@ -16,6 +16,7 @@ from tryon.diffusion.noising import add_lowres_noise, per_sample, q_sample
 from tryon.diffusion.sampling import sample
 from tryon.diffusion.schedules import Schedule
 from tryon.diffusion.targets import target_of, to_x0
+from tryon.diffusion.weighting import weight_of_steps
 from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B, normal_B, uniform_B
@@ -121,7 +122,11 @@ class DenoisingStage(Stage):
             weight_B1HW = weight_B1HW / known.spread_B1HW.square()
         error_B1HW = (output_B3HW - wanted_B3HW).square().mean(dim=1, keepdim=True)
         # per picture, so that a small region counts as much as a large one
-        return (weight_B1HW * error_B1HW).sum((1, 2, 3)) / weight_B1HW.sum((1, 2, 3)).clamp(min=1e-6)
+        error_B = (weight_B1HW * error_B1HW).sum((1, 2, 3)) / weight_B1HW.sum((1, 2, 3)).clamp(min=1e-6)
+        weight_B = weight_of_steps(
+            diffusion.loss_weight, diffusion.target, steps_B, self.schedule, gamma=diffusion.min_snr_gamma
+        )
+        return weight_B.to(error_B) * error_B
 
     @torch.no_grad()
     def sample(
