@@ -276,6 +276,8 @@ class DiffusionConfig(Section):
     """Loss weight outside the region to repaint; 1 inside."""
     condition_dropout: Fraction = 0.1
     """Chance that the garment, its warped copy and its pose are dropped together: guidance needs that branch."""
+    independent_dropout: Fraction = 0.0
+    """Chance, besides, of each by itself: garment with its warped copy, garment's pose, person's pose."""
     low_noise_max: Fraction = 0.4
     """Super-resolution: largest noise level added to the low-resolution picture in training."""
     low_noise_sample: Fraction = 0.1

@@ -86,23 +86,67 @@ def test_a_dropped_garment_leaves_no_trace(kind: str) -> None:
     assert (kept - loss_B).abs().max() > 1e-4
 
 
-@torch.no_grad()
-def test_the_share_of_dropped_conditions_is_the_configured_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny, network, _, _ = ready(diffusion={"condition_dropout": 0.25})
+def null_parts(monkeypatch: pytest.MonkeyPatch, num: int, **dropout: float) -> dict[str, torch.Tensor]:
+    """Which conditions the network of a training step did not get, bool [num] by name."""
+    tiny, network, _, _ = ready(diffusion=dropout)
     target, conditions = batch(1)
-    dropped: list[torch.Tensor] = []
-    original = Conditions.without_garment
+    seen: list[Conditions] = []
+    monkeypatch.setattr(tiny, "predict", lambda _net, x, _steps, known, _: (seen.append(known.conditions), x)[1])
+    many = conditions.select(torch.zeros(num, dtype=torch.long))
+    for is_training in (True, False):
+        tiny.loss_B(
+            network, target.expand(num, -1, -1, -1), many, torch.arange(num), condition_dropout=is_training
+        )  # fmt: skip
+    assert all(torch.equal(seen[1].tensors()[name], value) for name, value in many.tensors().items())
+    return {name: (value == 0).flatten(1).all(dim=1) for name, value in seen[0].tensors().items()}
 
-    def watched(self: Conditions, drop_B: torch.Tensor) -> Conditions:
-        dropped.append(drop_B)
-        return original(self, drop_B)
 
-    monkeypatch.setattr(Conditions, "without_garment", watched)
-    many = conditions.select(torch.zeros(400, dtype=torch.long))
-    tiny.loss_B(network, target.expand(400, -1, -1, -1), many, torch.arange(400), condition_dropout=True)
-    assert 74 <= int(dropped[0].sum()) <= 126  # 100 expected, 3 standard deviations
-    tiny.loss_B(network, target, conditions, torch.arange(1), condition_dropout=False)
-    assert len(dropped) == 1
+GARMENT_PARTS = ("garment_B3HW", "garment_mask_B1HW", "prealigned_B3HW", "prealigned_mask_B1HW")
+
+
+@torch.no_grad()
+def test_joint_dropout_trains_the_null_branch_as_often_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that guidance subtracts is missing at once, never a part of it."""
+    null = null_parts(monkeypatch, 400, condition_dropout=0.25)
+    for name in (*GARMENT_PARTS, "garment_keypoints_BK3"):
+        assert torch.equal(null[name], null["garment_B3HW"])
+    assert 74 <= int(null["garment_B3HW"].sum()) <= 126  # 100 expected, 3 standard deviations
+    assert not null["person_keypoints_BK3"].any()
+    assert not null["agnostic_B3HW"].any()
+
+
+@torch.no_grad()
+def test_independent_dropout_drops_each_condition_by_itself_and_all_of_them_at_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    null = null_parts(monkeypatch, 800, condition_dropout=0.0, independent_dropout=0.4)
+    for name in GARMENT_PARTS:
+        assert torch.equal(null[name], null["garment_B3HW"])
+    parts = [null["garment_B3HW"], null["garment_keypoints_BK3"], null["person_keypoints_BK3"]]
+    for part in parts:
+        assert 278 <= int(part.sum()) <= 362  # 320 expected, 3 standard deviations
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert 97 <= int((parts[one] & parts[other]).sum()) <= 159  # 128 expected if independent
+    # what guidance subtracts: no garment, no garment pose, but the person's pose
+    assert 50 <= int((parts[0] & parts[1] & ~parts[2]).sum()) <= 104  # 77 expected
+
+
+@torch.no_grad()
+def test_both_dropouts_together_train_the_null_branch_at_least_as_often_as_the_joint_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    null = null_parts(monkeypatch, 800, condition_dropout=0.2, independent_dropout=0.3)
+    is_null = null["garment_B3HW"] & null["garment_keypoints_BK3"]
+    assert 179 <= int(is_null.sum()) <= 256  # (0.2 + 0.8 * 0.09) * 800 = 218 expected
+
+
+@torch.no_grad()
+def test_losing_garment_and_pose_one_by_one_is_the_null_branch_of_guidance() -> None:
+    _, conditions = batch(2)
+    both, neither = torch.ones(2, dtype=torch.bool), torch.zeros(2, dtype=torch.bool)
+    one_by_one, at_once = conditions.without_each(both, both, neither), conditions.without_garment(both)
+    for name, value in at_once.tensors().items():
+        assert torch.equal(one_by_one.tensors()[name], value)
 
 
 @pytest.mark.parametrize("field", ["agnostic_B3HW", "garment_B3HW", "prealigned_B3HW", "person_keypoints_BK3"])

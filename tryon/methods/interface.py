@@ -79,6 +79,25 @@ class Conditions:
             garment_keypoints_BK3=self.garment_keypoints_BK3 * keep_B11,
         )
 
+    def without_each(
+        self, garment_B: torch.Tensor, garment_pose_B: torch.Tensor, person_pose_B: torch.Tensor
+    ) -> Conditions:
+        """Null the garment with its warped copy, its keypoints, or the person's keypoints, each where its bool [B] is.
+
+        A sample that loses garment and garment pose is what `without_garment` makes of it.
+        """
+        null = self.without_garment(garment_B & garment_pose_B)
+        keeps_garment_B111 = (~garment_B).to(self.garment_B3HW)[:, None, None, None]
+        return replace(
+            null,
+            garment_B3HW=null.garment_B3HW * keeps_garment_B111,
+            garment_mask_B1HW=null.garment_mask_B1HW * keeps_garment_B111,
+            prealigned_B3HW=null.prealigned_B3HW * keeps_garment_B111,
+            prealigned_mask_B1HW=null.prealigned_mask_B1HW * keeps_garment_B111,
+            garment_keypoints_BK3=null.garment_keypoints_BK3 * (~garment_pose_B)[:, None, None],
+            person_keypoints_BK3=null.person_keypoints_BK3 * (~person_pose_B)[:, None, None],
+        )
+
     @staticmethod
     def cat(parts: list[Conditions]) -> Conditions:
         """Batches one after the other."""

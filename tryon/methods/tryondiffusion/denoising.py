@@ -103,8 +103,7 @@ class DenoisingStage(Stage):
         """Weighted squared error of the target, averaged over the picture; see `Stage.loss_B`."""
         diffusion = self.cfg.diffusion
         if condition_dropout:
-            drop_B = uniform_B(seeds_B, "drop") < diffusion.condition_dropout
-            conditions = conditions.without_garment(drop_B.to(target_B3HW.device))
+            conditions = self._dropped(conditions, seeds_B)
         level_B = uniform_B(seeds_B, "level") * diffusion.low_noise_max
         known = self._known(self._with_true_low(target_B3HW, conditions), level_B, seeds_B)
         steps_B, eps_B3HW = self._draw(seeds_B, target_B3HW)
@@ -165,6 +164,19 @@ class DenoisingStage(Stage):
             seeds_B = torch.cat([seeds_B, seeds_B])
         level_B = torch.full((len(seeds_B),), self.cfg.diffusion.low_noise_sample, dtype=torch.float64)
         return self._known(conditions, level_B, seeds_B)
+
+    def _dropped(self, conditions: Conditions, seeds_B: torch.Tensor) -> Conditions:
+        """The conditions of a training batch, some of them nulled: all of a garment at once, or each by itself."""
+        diffusion, device = self.cfg.diffusion, conditions.agnostic_B3HW.device
+        drop_B = uniform_B(seeds_B, "drop") < diffusion.condition_dropout
+        conditions = conditions.without_garment(drop_B.to(device))
+        if diffusion.independent_dropout == 0:
+            return conditions
+        each = [
+            (uniform_B(seeds_B, "drop", part) < diffusion.independent_dropout).to(device)
+            for part in ("garment", "garment pose", "person pose")
+        ]
+        return conditions.without_each(*each)
 
     def _with_true_low(self, target_B3HW: torch.Tensor, conditions: Conditions) -> Conditions:
         if self.low_size_hw is None or conditions.low_B3hw is not None:
