@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from mannequins import TINY, awake, batch, stage
 from pydantic import ValidationError
 
-from tryon.config import SampleConfig
+from tryon.config import SamplingConfig
 from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B
@@ -59,7 +59,7 @@ def test_loss_is_per_sample_finite_and_a_function_of_the_seeds(kind: str) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_are_in_range_keep_the_known_pixels_and_do_not_depend_on_the_batch(kind: str) -> None:
     tiny, network, target, conditions = ready(kind)
-    cfg = SampleConfig(num_steps=3, sampler="ddpm", guidance=1.5)
+    cfg = SamplingConfig(num_steps=3, sampler="ddpm", guidance=1.5)
     pictures = tiny.sample(network, conditions, SEEDS, cfg)
     assert pictures.shape == target.shape
     assert pictures.dtype == torch.float32
@@ -152,7 +152,7 @@ def test_losing_garment_and_pose_one_by_one_is_the_null_branch_of_guidance() -> 
 @pytest.mark.parametrize("field", ["agnostic_B3HW", "garment_B3HW", "prealigned_B3HW", "person_keypoints_BK3"])
 def test_samples_depend_on_each_condition(field: str) -> None:
     tiny, network, _, conditions = ready()
-    cfg = SampleConfig(num_steps=2)
+    cfg = SamplingConfig(num_steps=2)
     before = tiny.sample(network, conditions, SEEDS, cfg)
     values = conditions.tensors()
     # pictures of the neighbour; a pose at half size (the neighbours' poses are almost alike)
@@ -174,10 +174,10 @@ def test_guidance_is_one_call_of_twice_the_batch(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(tiny, "predict", watched)
     one_step = {"num_steps": 1, "sampler": "ddim"}
-    guided = tiny.sample(network, conditions, SEEDS, SampleConfig(guidance=2.0, **one_step))
+    guided = tiny.sample(network, conditions, SEEDS, SamplingConfig(guidance=2.0, **one_step))
     null = conditions.without_garment(torch.ones(3, dtype=torch.bool))
     with_garment, without = (
-        tiny.sample(network, part, SEEDS, SampleConfig(guidance=1.0, **one_step)) for part in (conditions, null)
+        tiny.sample(network, part, SEEDS, SamplingConfig(guidance=1.0, **one_step)) for part in (conditions, null)
     )
     assert sizes == [6, 3, 3]
     free = (with_garment.abs() < 1) & (without.abs() < 1) & (guided.abs() < 1)
@@ -191,20 +191,58 @@ def test_garment_features_are_computed_once_per_sampling_run(monkeypatch: pytest
     calls: list[int] = []
     original = network.garment.forward
     monkeypatch.setattr(network.garment, "forward", lambda *given: (calls.append(1), original(*given))[1])
-    tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=4))
     assert len(calls) == 1
     # the same network, told that its features may not be kept
     network.sees_time = True
     monkeypatch.setattr(type(network.embedding), "forward", _without_time(type(network.embedding).forward))
-    fresh = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    fresh = tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=4))
     network.sees_time = False
-    cached = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    cached = tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=4))
     assert len(calls) == 1 + 4 + 1
     torch.testing.assert_close(fresh, cached)
 
 
 def _without_time(forward: Any) -> Any:
     return lambda self, pose_BE, t_B, level_B: forward(self, pose_BE, None, level_B)
+
+
+@pytest.mark.parametrize("kind", ["parallel_unet", "parallel_unet_sr", "imagen_sr"])
+def test_outside_the_guidance_interval_half_the_rows_are_computed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, network, _, conditions = ready(kind)
+    assert isinstance(tiny, DenoisingStage)
+    rows: list[int] = []
+    predict = tiny.predict
+
+    def watched(network: Any, x_BCHW: torch.Tensor, *rest: Any) -> torch.Tensor:
+        rows.append(len(x_BCHW))
+        return predict(network, x_BCHW, *rest)
+
+    monkeypatch.setattr(tiny, "predict", watched)
+
+    def sampled(guidance: float, interval: tuple[float, float]) -> torch.Tensor:
+        cfg = SamplingConfig(num_steps=4, guidance=guidance, guidance_interval=interval)
+        return tiny.sample(network, conditions, SEEDS, cfg)
+
+    inner = sampled(3.0, (0.5, 0.75))  # of t = 1, 0.75, 0.5, 0.25
+    assert rows == [3, 6, 6, 3]
+    nowhere, everywhere = sampled(3.0, (0.1, 0.2)), sampled(3.0, (0.0, 1.0))
+    torch.testing.assert_close(nowhere, sampled(1.0, (0.0, 1.0)))
+    assert not torch.equal(inner, everywhere)
+    assert not torch.equal(inner, nowhere)
+
+
+def test_dynamic_clipping_keeps_contrast_that_cutting_off_saturates() -> None:
+    tiny, network, _, conditions = ready(network={**TINY, "residual": False, "prealigned": False})
+    pictures = {
+        clip: tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=2, guidance=6.0, clip=clip))
+        for clip in ("static", "dynamic")
+    }
+    inside = conditions.region_B1HW.expand_as(pictures["static"]) == 1
+    saturated = {clip: (picture[inside].abs() == 1).float().mean().item() for clip, picture in pictures.items()}
+    assert saturated["dynamic"] < 0.5 * saturated["static"], saturated
+    assert torch.equal(pictures["dynamic"][~inside], pictures["static"][~inside])
+    assert pictures["dynamic"].abs().max() <= 1
 
 
 @torch.no_grad()
@@ -259,7 +297,7 @@ def test_each_target_samples_without_a_first_guess(target: str) -> None:
     )
     assert tiny.loss_B(network, picture, conditions, SEEDS, condition_dropout=True).isfinite().all()
     for sampler in ("ddim", "ddpm", "dpmpp", "unipc"):
-        cfg = SampleConfig(num_steps=4, sampler=sampler, guidance=2.0)
+        cfg = SamplingConfig(num_steps=4, sampler=sampler, guidance=2.0)
         assert tiny.sample(network, conditions, SEEDS, cfg).isfinite().all()
 
 
@@ -291,7 +329,7 @@ def test_superres_learns_from_the_shrunk_truth_and_is_told_the_noise(kind: str) 
     levels = {}
     for level in (0.0, 0.8):
         part, *_ = ready(kind, diffusion={"low_noise_sample": level})
-        levels[level] = part.sample(network, conditions, SEEDS, SampleConfig(num_steps=1))
+        levels[level] = part.sample(network, conditions, SEEDS, SamplingConfig(num_steps=1))
     assert (levels[0.0] - levels[0.8]).abs().max() > 1e-2
 
 
@@ -304,7 +342,7 @@ def test_an_untrained_superres_stage_enlarges_and_adds_the_garments_texture() ->
         target, conditions = batch(2, tiny.size_hw)
         low = F.interpolate(target, size=(16, 12), mode="area")
         network = tiny.build().eval()
-        found = tiny.sample(network, conditions.with_low(low), SEEDS[:2], SampleConfig(num_steps=2))
+        found = tiny.sample(network, conditions.with_low(low), SEEDS[:2], SamplingConfig(num_steps=2))
         expected = F.interpolate(low, size=(32, 24), mode="bicubic")
         inside = conditions.region_B1HW.expand_as(target) == 1
         if prealigned:
@@ -319,7 +357,7 @@ def test_an_untrained_superres_stage_enlarges_and_adds_the_garments_texture() ->
 def test_superres_without_or_with_a_wrong_low_picture_is_refused() -> None:
     tiny, network, target, conditions = ready("parallel_unet_sr")
     with pytest.raises(ValueError, match=r"starts from pictures of \(16, 12\), got \(32, 24\)"):
-        tiny.sample(network, conditions.with_low(target), SEEDS, SampleConfig(num_steps=1))
+        tiny.sample(network, conditions.with_low(target), SEEDS, SamplingConfig(num_steps=1))
 
 
 @torch.no_grad()
@@ -338,14 +376,14 @@ def test_imagen_trains_on_crops_and_samples_whole_pictures(monkeypatch: pytest.M
     assert sizes == [(3, 3, 16, 8)]
     same_noise_other_place = tiny.loss_B(network, target, conditions, SEEDS + 5, condition_dropout=False)
     assert not torch.equal(first, same_noise_other_place)
-    tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=1))
+    tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=1))
     assert sizes[-1] == (3, 3, 32, 24)
 
 
 def test_regression_is_one_call_without_noise() -> None:
     tiny, network, target, conditions = ready("regression")
-    one = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=20, guidance=3.0))
-    other = tiny.sample(network, conditions, SEEDS + 1, SampleConfig(num_steps=2, sampler="ddpm"))
+    one = tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=20, guidance=3.0))
+    other = tiny.sample(network, conditions, SEEDS + 1, SamplingConfig(num_steps=2, sampler="ddpm"))
     assert torch.equal(one, other)
     losses = [tiny.loss_B(network, target, conditions, seeds, condition_dropout=False) for seeds in (SEEDS, SEEDS + 1)]
     assert torch.equal(*losses)
@@ -372,7 +410,7 @@ def test_overfit_is_reached_by_sampling_from_noise() -> None:
         optimizer.zero_grad()
         losses.append(loss.item())
     assert sum(losses[-20:]) / 20 < 0.1 * sum(losses[:5]) / 5
-    pictures = tiny.sample(network.eval(), conditions, SEEDS[:2], SampleConfig(num_steps=20))
+    pictures = tiny.sample(network.eval(), conditions, SEEDS[:2], SamplingConfig(num_steps=20))
     inside = conditions.region_B1HW.expand_as(target) == 1
     psnr_db = 10 * math.log10(4 / (pictures - target)[inside].square().mean().item())
     assert psnr_db > 24, f"{psnr_db:.1f} dB"

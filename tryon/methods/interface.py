@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import nn
 
-from tryon.config import SampleConfig, StageConfig
+from tryon.config import SamplingConfig, StageConfig
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Stage(ABC):
 
     @abstractmethod
     def sample(
-        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig
     ) -> torch.Tensor:
         """Pictures made from noise.
 
