@@ -234,6 +234,10 @@ class NetworkConfig(Section):
     """Channels per level, finest first; each level halves height and width."""
     blocks: list[Annotated[int, Field(ge=1)]] = [2, 2, 2]
     """Residual blocks per level."""
+    skips: Literal["level", "block"] = "level"
+    """What a decoder is given of its encoder: the last map of each level, or the map of every residual block (paper)."""
+    shortcut_conv: bool = False
+    """1x1 convolution on the shortcut of every residual block (paper); false: only where channels change."""
     self_attention: list[bool] = [False, False, True]
     """Self-attention in the person branch, per level."""
     cross_attention: list[bool] = [False, True, True]
@@ -337,6 +341,10 @@ class TrainConfig(Section):
     """Changes to a pair that keep it true."""
     precision: Literal["fp32", "bf16"] = Machine("fp32")
     """Of the network's arithmetic; weights, loss and optimizer stay fp32."""
+    gradient_checkpointing: bool = Machine(False)
+    """Keep only what goes into each block and compute the rest again in the backward pass: less memory, more time."""
+    channels_last: bool = Machine(False)
+    """Channels innermost in memory; faster on GPUs in bf16, and on CPUs. Results differ by rounding."""
     val_every: int = Machine(250, ge=1)
     """Steps between validation losses and sample grids."""
     val_pairs: int = Machine(16, ge=1)

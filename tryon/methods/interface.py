@@ -30,6 +30,7 @@ class Conditions:
         person_keypoints_BK3: x, y in [0, 1] of the canvas and visibility; invisible points are (0, 0, 0).
         garment_keypoints_BK3: the same for the garment photo.
         low_B3hw: the picture of the stage before in [-1, 1], or None.
+        is_null_B: bool, true where `without_garment` has left the garment out; None: nowhere.
     """
 
     agnostic_B3HW: torch.Tensor
@@ -41,6 +42,7 @@ class Conditions:
     person_keypoints_BK3: torch.Tensor
     garment_keypoints_BK3: torch.Tensor
     low_B3hw: torch.Tensor | None = None
+    is_null_B: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -77,6 +79,7 @@ class Conditions:
             prealigned_B3HW=self.prealigned_B3HW * keep_B111,
             prealigned_mask_B1HW=self.prealigned_mask_B1HW * keep_B111,
             garment_keypoints_BK3=self.garment_keypoints_BK3 * keep_B11,
+            is_null_B=self.nulls_B | drop_B,
         )
 
     def without_each(
@@ -98,9 +101,18 @@ class Conditions:
             person_keypoints_BK3=null.person_keypoints_BK3 * (~person_pose_B)[:, None, None],
         )
 
+    @property
+    def nulls_B(self) -> torch.Tensor:
+        """`is_null_B`, false everywhere where that is None."""
+        if self.is_null_B is not None:
+            return self.is_null_B
+        return torch.zeros(len(self), dtype=torch.bool, device=self.agnostic_B3HW.device)
+
     @staticmethod
     def cat(parts: list[Conditions]) -> Conditions:
         """Batches one after the other."""
+        if any(part.is_null_B is not None for part in parts):
+            parts = [replace(part, is_null_B=part.nulls_B) for part in parts]
         names = parts[0].tensors()
         return Conditions(**{name: torch.cat([part.tensors()[name] for part in parts]) for name in names})
 
@@ -120,6 +132,11 @@ class Stage(ABC):
         self.cfg = cfg
         self.size_hw: tuple[int, int] = cfg.size
         self.low_size_hw: tuple[int, int] | None = cfg.low_size
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Order in memory of the network's weights and of the pictures that it is given."""
+        return torch.channels_last if self.cfg.train.channels_last else torch.contiguous_format
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -32,22 +32,34 @@ def zeroed(module: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
 
 
 class ResBlock(nn.Module):
-    """Two 3x3 convolutions around FiLM: h (1 + gamma) + beta, one gamma and one beta per channel."""
+    """Two 3x3 convolutions around FiLM: h (1 + gamma) + beta, one gamma and one beta per channel.
 
-    def __init__(self, in_channels: int, out_channels: int, embedding_channels: int) -> None:
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        embedding_channels: of the vector that gamma and beta are made from.
+        convolves_shortcut: 1x1 convolution on the shortcut, as in the paper's appendix A.1; it is there in any case
+            where the numbers of channels differ.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, embedding_channels: int, *, convolves_shortcut: bool = False
+    ) -> None:
         super().__init__()
         self.norm_in = group_norm(in_channels)
         self.conv_in = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.film = nn.Linear(embedding_channels, 2 * out_channels)
         self.norm_out = group_norm(out_channels)
         self.conv_out = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
-        same = in_channels == out_channels
-        self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
+        is_plain = in_channels == out_channels and not convolves_shortcut
+        self.skip = nn.Identity() if is_plain else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x_BCHW: torch.Tensor, embedding_BE: torch.Tensor) -> torch.Tensor:
-        """Returns [B, out_channels, H, W]."""
+        """Returns [B, out_channels, H, W]; the embedding may go on with samples that x leaves out."""
         h = self.conv_in(F.silu(self.norm_in(x_BCHW)))
-        gamma_BD11, beta_BD11 = self.film(embedding_BE)[:, :, None, None].chunk(2, dim=1)
+        # all rows, then a part: a product of few rows rounds by how many they are, and no bit may depend on that
+        film_BD = self.film(embedding_BE)[: len(x_BCHW)]
+        gamma_BD11, beta_BD11 = film_BD[:, :, None, None].chunk(2, dim=1)
         h = torch.addcmul(beta_BD11, self.norm_out(h), 1 + gamma_BD11)
         return self.skip(x_BCHW) + self.conv_out(F.silu(h))
 
@@ -66,23 +78,28 @@ class Attention(nn.Module):
         self.to_out = zeroed(nn.Linear(channels, channels))
 
     def forward(
-        self, x_BCHW: torch.Tensor, map_BDHW: torch.Tensor | None, tokens_BMC: torch.Tensor | None
+        self, x_BCHW: torch.Tensor, map_RDHW: torch.Tensor | None, tokens_BMC: torch.Tensor | None
     ) -> torch.Tensor:
         """Attend.
 
         Args:
             x_BCHW: the features that ask.
-            map_BDHW: the features that answer; None: x_BCHW itself.
-            tokens_BMC: further tokens that answer, of the map's width.
+            map_RDHW: the features that answer; None: x_BCHW itself. Samples beyond the R-th get what a map of zeros
+                would answer: the values are zeros, so all that remains is the bias.
+            tokens_BMC: further tokens that answer, of the map's width; not with fewer maps than samples.
         """
+        if map_RDHW is not None and len(map_RDHW) < len(x_BCHW):
+            num = len(map_RDHW)
+            nothing_1C11 = self.to_out(x_BCHW.new_zeros(1, x_BCHW.shape[1]))[:, :, None, None]
+            return torch.cat([self(x_BCHW[:num], map_RDHW, None), x_BCHW[num:] + nothing_1C11])
         size_hw = x_BCHW.shape[-2:]
         normed_BNC = self.norm(x_BCHW).flatten(2).transpose(1, 2)
         queries_BNC = normed_BNC
-        values_BND = normed_BNC if map_BDHW is None else map_BDHW.flatten(2).transpose(1, 2)
+        values_BND = normed_BNC if map_RDHW is None else map_RDHW.flatten(2).transpose(1, 2)
         keys_BND = values_BND
         if self.positions:
             queries_BNC = queries_BNC + position_codes(size_hw, x_BCHW.shape[1], x_BCHW)
-            key_hw = size_hw if map_BDHW is None else map_BDHW.shape[-2:]
+            key_hw = size_hw if map_RDHW is None else map_RDHW.shape[-2:]
             keys_BND = keys_BND + position_codes(key_hw, values_BND.shape[-1], x_BCHW)
         if tokens_BMC is not None:
             keys_BND = torch.cat([keys_BND, tokens_BMC.to(keys_BND.dtype)], dim=1)
