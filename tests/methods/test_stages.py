@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import Any
 
@@ -98,7 +97,7 @@ def null_parts(monkeypatch: pytest.MonkeyPatch, num: int, **dropout: float) -> d
             network, target.expand(num, -1, -1, -1), many, torch.arange(num), condition_dropout=is_training
         )  # fmt: skip
     assert all(torch.equal(seen[1].tensors()[name], value) for name, value in many.tensors().items())
-    return {name: (value == 0).flatten(1).all(dim=1) for name, value in seen[0].tensors().items()}
+    return {name: (seen[0].tensors()[name] == 0).flatten(1).all(dim=1) for name in many.tensors()}
 
 
 GARMENT_PARTS = ("garment_B3HW", "garment_mask_B1HW", "prealigned_B3HW", "prealigned_mask_B1HW")
@@ -390,30 +389,6 @@ def test_regression_is_one_call_without_noise() -> None:
     region = conditions.region_B1HW
     error = ((one - target).square().mean(1, keepdim=True) * region).sum((1, 2, 3)) / region.sum((1, 2, 3))
     assert bool((error > 0).all())
-
-
-def test_overfit_is_reached_by_sampling_from_noise() -> None:
-    """Two pairs with exchanged garments, so that only the garment says what to draw."""
-    torch.manual_seed(0)
-    tiny = stage(network={**TINY, "residual": False}, diffusion={"condition_dropout": 0.0})
-    target, conditions = batch(2)
-    network = tiny.build()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    rows = torch.arange(8) % 2
-    many_target, many = target[rows], conditions.select(rows)
-    losses = []
-    for step in range(250):
-        seeds = torch.arange(8) + 8 * step
-        loss = tiny.loss_B(network, many_target, many, seeds, condition_dropout=True).mean()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    assert sum(losses[-20:]) / 20 < 0.1 * sum(losses[:5]) / 5
-    pictures = tiny.sample(network.eval(), conditions, SEEDS[:2], SamplingConfig(num_steps=20))
-    inside = conditions.region_B1HW.expand_as(target) == 1
-    psnr_db = 10 * math.log10(4 / (pictures - target)[inside].square().mean().item())
-    assert psnr_db > 24, f"{psnr_db:.1f} dB"
 
 
 @pytest.mark.parametrize(("target", "residual"), [("x0", True), ("x0", False), ("eps", False), ("v", False)])
