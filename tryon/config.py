@@ -14,9 +14,18 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from tryon.errors import UserError
@@ -271,10 +280,17 @@ class DiffusionConfig(Section):
     """Divides the signal-to-noise ratio by shift²: > 1 means more noise at the same time."""
     num_timesteps: Annotated[int, Field(ge=2)] = 1000
     """Steps of the discrete noise schedule."""
+    loss_weight: Literal["none", "min_snr"] = "none"
+    """none: every noise level counts alike in the target's own units; min_snr: the error of x0 counts by the
+    signal-to-noise ratio, but no more than `min_snr_gamma`, whatever the target (Hang et al. 2023)."""
+    min_snr_gamma: Annotated[float, Field(gt=0)] = 5.0
+    """Largest weight of min_snr."""
     outside_weight: Fraction = 0.1
     """Loss weight outside the region to repaint; 1 inside."""
     condition_dropout: Fraction = 0.1
     """Chance that the garment, its warped copy and its pose are dropped together: guidance needs that branch."""
+    independent_dropout: Fraction = 0.0
+    """Chance, besides, of each by itself: garment with its warped copy, garment's pose, person's pose."""
     low_noise_max: Fraction = 0.4
     """Super-resolution: largest noise level added to the low-resolution picture in training."""
     low_noise_sample: Fraction = 0.1
@@ -397,6 +413,15 @@ class StageConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _weighted_levels(self) -> StageConfig:
+        if self.kind == "regression" and self.diffusion.loss_weight != "none":
+            raise ValueError(
+                f"diffusion.loss_weight {self.diffusion.loss_weight} weighs noise levels, and kind regression knows "
+                "pure noise alone, whose weight is 0; set it to none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _network_fits(self) -> StageConfig:
         """What the networks would refuse only when their job starts, hours after the settings were written."""
         network, width = self.network, self.network.channels
@@ -421,17 +446,38 @@ class StageConfig(Section):
         return self
 
 
-class SampleConfig(Section):
+class SamplingConfig(Section):
+    """How a stage denoises."""
+
+    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc"] = "ddim"
+    """Which of diffusers' samplers."""
+    num_steps: Annotated[int, Field(ge=1)] = 20
+    """Denoising steps of each stage."""
+    guidance: Annotated[float, Field(ge=0)] = 1.0
+    """Classifier-free guidance; 1 means none."""
+    guidance_interval: tuple[Fraction, Fraction] = (0.0, 1.0)
+    """Diffusion times that are guided, from and to; 0 is the picture, 1 pure noise. Other steps cost half."""
+    clip: Literal["static", "dynamic"] = "static"
+    """How what each step predicts gets into [-1, 1]: cut off, or first scaled down where guidance overshot (Imagen's
+    dynamic thresholding)."""
+    clip_percentile: Annotated[float, Field(gt=0, le=1)] = 0.995
+    """dynamic: share of the repainted values that the scaling brings into [-1, 1]."""
+
+    @model_validator(mode="after")
+    def _interval(self) -> SamplingConfig:
+        low, high = self.guidance_interval
+        if low > high:
+            raise ValueError(f"guidance_interval runs from a smaller to a larger time, not from {low:g} to {high:g}")
+        return self
+
+
+class SampleConfig(SamplingConfig):
     """How trained stages are chained into pictures."""
 
     seed: int = 0
     """Seed of everything random in this section."""
-    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc"] = "ddim"
-    """Which of diffusers' samplers."""
-    num_steps: Annotated[int, Field(ge=1)] = 20
-    """Denoising steps per stage."""
-    guidance: Annotated[float, Field(ge=0)] = 1.0
-    """Classifier-free guidance; 1 means none."""
+    stages: dict[str, SamplingConfig] = {}
+    """Settings of single stages, by name; what a stage leaves out is as above for all."""
     lists: list[Literal["val_paired", "val_unpaired", "test_paired", "test_unpaired"]] = [
         "test_paired",
         "test_unpaired",
@@ -443,6 +489,19 @@ class SampleConfig(Section):
     """CPU threads of the job."""
     gpus: int = Machine(0, ge=0)
     """GPUs asked of the scheduler."""
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _inherit(cls, stages: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 (not validated yet)
+        if not isinstance(stages, Mapping):
+            return stages
+        common = {name: info.data[name] for name in SamplingConfig.model_fields if name in info.data}
+        return {name: {**common, **own} if isinstance(own, Mapping) else own for name, own in stages.items()}
+
+    def of_stage(self, name: str) -> SamplingConfig:
+        """What one stage is sampled with, and nothing else."""
+        chosen = self.stages.get(name, self)
+        return SamplingConfig(**{field: getattr(chosen, field) for field in SamplingConfig.model_fields})
 
 
 class EvaluateConfig(Section):
@@ -575,6 +634,28 @@ class Config(Section):
             raise ValueError(f"all sizes need one aspect ratio: {', '.join(map(_shown, self.sizes))}")
         return self
 
+    @model_validator(mode="after")
+    def _sampling(self) -> Config:
+        for name in self.sample.stages:
+            if name not in self.stages:
+                raise ValueError(f"sample.stages names {name!r}, not in stages{nearest(name, sorted(self.stages))}")
+        for name in self.used_stages:
+            stage, sampling = self.stages[name], self.sample.of_stage(name)
+            if stage.kind == "regression":
+                continue
+            place, diffusion = f"sample.stages.{name}" if name in self.sample.stages else "sample", stage.diffusion
+            if sampling.num_steps > diffusion.num_timesteps:
+                raise ValueError(
+                    f"{place}.num_steps {sampling.num_steps} is more than stages.{name}.diffusion.num_timesteps "
+                    f"{diffusion.num_timesteps}"
+                )
+            if sampling.guidance != 1 and diffusion.condition_dropout == diffusion.independent_dropout == 0:
+                raise ValueError(
+                    f"{place}.guidance {sampling.guidance:g} needs pictures without a garment, which stage {name} "
+                    f"never learns: raise stages.{name}.diffusion.condition_dropout, or set the guidance to 1"
+                )
+        return self
+
 
 def _shown(size: tuple[int, int] | None) -> str:
     return "nothing" if size is None else f"{size[0]}x{size[1]}"
@@ -649,13 +730,16 @@ def _explain(details: ErrorDetails) -> str:
 def _section_at(location: tuple[int | str, ...]) -> type[Section]:
     """The section class at a place such as ("stages", "base", "train")."""
     section: type[Section] = Config
+    entries: type[Section] | None = None  # of a mapping of names to sections
     for part in location:
-        if section is Config and part == "stages":
-            section = StageConfig
+        if entries is not None:
+            section, entries = entries, None
         elif part in section.model_fields:
             annotation = section.model_fields[str(part)].annotation
             if isinstance(annotation, type) and issubclass(annotation, Section):
                 section = annotation
+            elif get_origin(annotation) is dict and issubclass(get_args(annotation)[1], Section):
+                entries = get_args(annotation)[1]
     return section
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import save_file as save_torch_file
 from torch import nn
 from torch.nn import functional
 
-from tryon.config import Config, SampleConfig, StageConfig, parse
+from tryon.config import Config, SamplingConfig, StageConfig, parse
 from tryon.errors import TryAgain, UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import normal_B, uniform_B
@@ -66,7 +66,7 @@ class TinyStage(Stage):
         return (made_B3HW - target_B3HW).square().mean(dim=(1, 2, 3))
 
     def sample(
-        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig
     ) -> torch.Tensor:
         noise_B3HW = normal_B(seeds_B, (3, *self.size_hw), "start")
         return network(noise_B3HW, conditions.agnostic_B3HW, conditions.garment_B3HW).clamp(-1, 1)

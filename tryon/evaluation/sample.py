@@ -2,7 +2,7 @@
 
 A system is the cascade or one reference stage. Every stage's picture is kept as PNG under
 sample/SYSTEM/STAGE/PAIR.png; the next stage starts from those bytes, so what a stage was given can be looked at.
-A picture depends on its weights, its two photos, the sampler's settings and its own seed (seed, "sample", stage,
+A picture depends on its weights, its two photos, its stage's sampling settings and its own seed (seed, "sample", stage,
 pair_id); work goes in fixed chunks of the sorted pairs, and a chunk that was cut off is made again whole.
 """
 
@@ -190,7 +190,7 @@ class ChainSampler:
             low_BHWC = np.stack([images.to_network(low_HWC) for low_HWC in lows])
             conditions = conditions.with_low(torch.from_numpy(low_BHWC).permute(0, 3, 1, 2).contiguous())
         seeds_B = torch.tensor([seed_of(self.cfg.seed, "sample", name, pair.pair_id) for pair in chunk])
-        images_B3HW = link.stage.sample(network, conditions.to(self.device), seeds_B, self.cfg)
+        images_B3HW = link.stage.sample(network, conditions.to(self.device), seeds_B, self.cfg.of_stage(name))
         images_BHWC = images_B3HW.float().cpu().permute(0, 2, 3, 1).numpy()
         if not np.isfinite(images_BHWC).all():
             raise UserError(f"{link.weights}: stage {name} makes pictures that are not finite; train it again")
@@ -206,7 +206,7 @@ class ChainSampler:
             {
                 "version": self.version,
                 "weights": link.sha256,
-                "settings": config_digest(link.stage.cfg, self.cfg.model_copy(update={"lists": []})),
+                "settings": config_digest(link.stage.cfg, self.cfg.of_stage(link.stage.name), self.cfg.seed),
                 "pair": [pair.pair_id, pair.category],
                 "photos": [self._photo_digest(photo, size_hw) for photo in (pair.person, pair.garment)],
                 "low": self._keys.get(pair.pair_id),

@@ -139,7 +139,9 @@ def make_validation(config: Config, stage: Stage, data: Data) -> Validation | No
         return None
     cfg = stage.cfg.train
     batch_size = min(cfg.batch_size, len(data.val))
-    return Validation(stage, data.val, data.photos, config.sample, seed=cfg.seed, batch_size=batch_size)
+    return Validation(
+        stage, data.val, data.photos, config.sample.of_stage(stage.name), seed=cfg.seed, batch_size=batch_size
+    )
 
 
 def train(
