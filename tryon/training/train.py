@@ -39,6 +39,7 @@ from tryon.training.checkpoints import Checkpoints, RunLock
 from tryon.training.feed import CanvasPhotos, Pair, TrainFeed, data_digest, read_pairs
 from tryon.training.journal import Journal
 from tryon.training.loop import Run, Trainer, fit
+from tryon.training.parallel import check_strategy
 from tryon.training.validation import Validation
 
 MODULE = "tryon.training.train"
@@ -97,8 +98,8 @@ def run(args: argparse.Namespace) -> None:
         with RunLock(run_dir) if accelerator.is_main_process else nullcontext():
             validation = make_validation(config, stage, data)
             trainer = train(stage, data, validation, run_dir, identity, accelerator)
+            write_results(args, trainer, data, validation, run_dir, identity)
             if accelerator.is_main_process:
-                write_results(args, trainer, data, validation, run_dir, identity)
                 write_provenance(
                     args.weights,
                     stage="train",
@@ -112,10 +113,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def make_accelerator(stage: Stage) -> Accelerator:
-    """Device and processes as the settings and the launcher say."""
-    on_cpu = stage.cfg.train.device == "cpu" or not torch.cuda.is_available()
+    """Device and processes as the settings and the launcher say.
+
+    Raises:
+        UserError: the strategy cannot work with them.
+    """
+    cfg = stage.cfg.train
+    on_cpu = cfg.device == "cpu" or not torch.cuda.is_available()
     accelerator = Accelerator(mixed_precision="no", cpu=on_cpu)
-    torch.set_num_threads(stage.cfg.train.threads)
+    num_gpus = 0 if on_cpu else torch.cuda.device_count()
+    check_strategy(cfg, num_processes=accelerator.num_processes, num_gpus=num_gpus)
+    torch.set_num_threads(cfg.threads)
     return accelerator
 
 
@@ -158,6 +166,7 @@ def train(
         run_dir,
         identity={**identity, "network": network_digest(trainer)},
         keep_last=cfg.keep_checkpoints,
+        milestone_every=cfg.milestone_every,
         say=journal.say,
     )
     first_step, scalars = resume(trainer, checkpoints)
@@ -185,7 +194,7 @@ def resume(trainer: Trainer, checkpoints: Checkpoints) -> tuple[int, dict[str, A
     if newest is None:
         return 0, {}
     snapshot = checkpoints.load(newest)
-    trainer.restore(snapshot.tensors)
+    trainer.restore(snapshot.tensors, snapshot.scalars)
     return snapshot.step, snapshot.scalars
 
 
@@ -210,6 +219,8 @@ def announce(journal: Journal, data: Data, trainer: Trainer, first_step: int) ->
         num_val_pairs=len(data.val),
         device=str(trainer.accelerator.device),
         num_processes=trainer.accelerator.num_processes,
+        strategy=trainer.strategy,
+        precision=trainer.cfg.precision,
     )
 
 
@@ -221,7 +232,15 @@ def write_results(
     run_dir: Path,
     identity: dict[str, str],
 ) -> None:
-    """The declared outputs: averaged weights and a summary, the same bytes for the same run."""
+    """The declared outputs: averaged weights and a summary, the same bytes for the same run. Call on all processes."""
+    with trainer.averaged() as network:
+        if network is None:
+            return
+        val_loss = validation.loss(network, trainer.accelerator.device) if validation else None
+        average = {
+            name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
+            for name, tensor in network.state_dict().items()
+        }
     stage = trainer.stage
     facts: dict[str, Any] = {
         "stage": stage.name,
@@ -232,10 +251,6 @@ def write_results(
         "settings_digest": identity["settings"],
         "data_digest": identity["data"],
         "code_digest": identity["code"],
-    }
-    average = {
-        name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
-        for name, tensor in trainer.ema.network.state_dict().items()
     }
     metadata = {name: str(value) for name, value in facts.items()}
     files.write_atomic(args.weights, lambda path: save_weights(path, average, metadata))
@@ -251,7 +266,7 @@ def write_results(
             "num_train_pairs": len(data.train),
             "num_val_pairs": len(data.val),
             "skipped_pairs": data.skipped,
-            "val_loss": validation.loss(trainer.ema.network, trainer.accelerator.device) if validation else None,
+            "val_loss": val_loss,
             "run_dir": shown_run_dir,
             "weights_sha256": files.sha256_file(args.weights),
         },
