@@ -340,6 +340,9 @@ class TrainConfig(Section):
     """Steps between checkpoints that are kept for ever; null: none."""
     log_every: int = Machine(10, ge=1)
     """Steps between lines of metrics.jsonl; a line is the mean over them."""
+    trackers: list[Literal["mlflow", "wandb"]] = Machine([])
+    """Where metrics go besides metrics.jsonl and TensorBoard, each into a folder of the run directory (offline). Their
+    packages are not part of the environment: pip install them."""
     device: Literal["auto", "cpu"] = Machine("auto")
     """auto: a GPU where there is one."""
     workers: int = Machine(0, ge=0)

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 import rig
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_parallel import free_port
 
 from tryon.errors import TryAgain, UserError
-from tryon.files import append_jsonl, read_json
+from tryon.files import append_jsonl, read_json, sha256_file
+from tryon.training import train
 from tryon.training.checkpoints import damage
 from tryon.training.feed import Batch
 from tryon.training.journal import Journal, read_metrics
@@ -111,8 +112,7 @@ def test_ten_steps_with_a_kill_at_a_random_one_are_ten_steps(
     step: int, workers: int, accumulation: int, data: Path, straight: Path, straight_in_parts: Path, tmp_path: Path
 ) -> None:
     """Weights, average, optimizer, the order of the data and losses, bit for bit."""
-    train = {"workers": workers, "accumulation": accumulation}
-    args = rig.arguments(data, tmp_path, **train)
+    args = rig.arguments(data, tmp_path, workers=workers, accumulation=accumulation)
     killed = rig.start(args, rig.dropping_stage, setup=functools.partial(kill_after_step, step))
     assert rig.finish([killed]) == [-signal.SIGKILL]
     assert not args.weights.exists()
@@ -311,6 +311,35 @@ def test_a_checkpoint_of_another_agnostic_rule_is_refused(straight: Path, tmp_pa
     message = r"step-00000010 belongs to .* different cutouts.agnostic \(checkpoint limbs, this run ootd\);"
     with pytest.raises(UserError, match=message):
         rig.train_here(args, rig.dropping_stage)
+
+
+def test_a_checkpoint_of_another_keypoint_set_is_refused(
+    data: Path, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(straight, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(train, "CONVENTION", "body_25")
+    with pytest.raises(UserError, match=r"different keypoints \(checkpoint coco_17, this run body_25\);"):
+        rig.train_here(rig.arguments(data, tmp_path), rig.dropping_stage)
+
+
+def test_a_checkpoint_of_another_network_is_refused(data: Path, straight: Path, tmp_path: Path) -> None:
+    """The same settings, so that nothing but the names and shapes of the weights differs."""
+    shutil.copytree(straight, tmp_path, dirs_exist_ok=True)
+    with pytest.raises(UserError, match=r"step-00000010 belongs to another run: different network \(checkpoint"):
+        rig.train_here(rig.arguments(data, tmp_path), rig.stacked_stage)
+
+
+def test_a_checkpoint_that_claims_this_network_and_holds_another_is_refused(data: Path, tmp_path: Path) -> None:
+    args = rig.arguments(data, tmp_path, budget_s=0.0)
+    assert rig.finish([rig.start(args)]) == [75]
+    folder = tmp_path / "run/checkpoints/step-00000001"
+    path = folder / "average.safetensors"
+    save_file({name: tensor[:1].clone() for name, tensor in load_file(path).items()}, path)
+    manifest = read_json(folder / "manifest.json")
+    manifest[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"does not fit this network \(size mismatch for .*\); delete it and start"):
+        rig.train_here(args)
 
 
 def test_a_second_run_on_the_same_directory_is_refused(data: Path, tmp_path: Path) -> None:

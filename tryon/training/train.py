@@ -7,8 +7,9 @@ r"""Train one stage of a method; run the same command again to go on where it st
 
 Everything that changes during training lives in a run directory, RESULTS/runs/STAGE-DIGEST, which Snakemake
 does not own (it deletes declared outputs before a retry). DIGEST covers the stage's settings, the training data,
-the agnostic rule that made its regions and the code, so a change of any of them starts afresh and a change back
-finds its old run. The declared outputs are the averaged weights, float32, and a summary that holds no times.
+the agnostic rule that made its regions, the set of its keypoints and the code, so a change of any of them starts
+afresh and a change back finds its old run. The declared outputs are the averaged weights, float32, and a summary
+that holds no times.
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ from tryon.config import Config
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import UserError
+from tryon.keypoints import CONVENTION
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage, num_params
 from tryon.packed import PackedPhotos, check_quarantined, tables_beside
 from tryon.provenance import write_provenance
+from tryon.training import trackers
 from tryon.training.checkpoints import Checkpoints, RunLock
 from tryon.training.feed import CanvasPhotos, Pair, TrainFeed, data_digest, read_pairs
 from tryon.training.journal import Journal
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace) -> None:
         "settings": config_digest(stage.name, stage.cfg),
         "data": data_digest(data.train, data.photos),
         "cutouts.agnostic": data.agnostic,
+        "keypoints": CONVENTION,
         "code": code_digest(MODULE),
         "environment": environment_digest("train", [stage.cfg.kind]),
     }
@@ -116,11 +120,11 @@ def make_accelerator(stage: Stage) -> Accelerator:
     """Device and processes as the settings and the launcher say.
 
     Raises:
-        UserError: the strategy cannot work with them.
+        UserError: the strategy cannot work with them, or a tracker is not installed.
     """
     cfg = stage.cfg.train
     on_cpu = cfg.device == "cpu" or not torch.cuda.is_available()
-    accelerator = Accelerator(mixed_precision="no", cpu=on_cpu)
+    accelerator = Accelerator(mixed_precision="no", cpu=on_cpu, log_with=trackers.wanted(cfg.trackers))
     num_gpus = 0 if on_cpu else torch.cuda.device_count()
     check_strategy(cfg, num_processes=accelerator.num_processes, num_gpus=num_gpus)
     torch.set_num_threads(cfg.threads)
@@ -160,7 +164,13 @@ def train(
 ) -> Trainer:
     """Bring the run directory's state to its last step; returns at once where it is there already."""
     cfg = stage.cfg.train
-    journal = Journal(run_dir, num_steps=cfg.num_steps, stage=stage.name, active=accelerator.is_main_process)
+    journal = Journal(
+        run_dir,
+        num_steps=cfg.num_steps,
+        stage=stage.name,
+        active=accelerator.is_main_process,
+        track=lambda values, step: accelerator.log(values, step=step),
+    )
     trainer = Trainer(stage, accelerator)
     checkpoints = Checkpoints(
         run_dir,
@@ -175,6 +185,7 @@ def train(
     announce(journal, data, trainer, first_step)
     feed = TrainFeed(data.train, data.photos, cfg, rank=accelerator.process_index, num_ranks=accelerator.num_processes)
     journal.open_curves(first_step)
+    trackers.start(accelerator, run_dir, stage.cfg.model_dump(mode="json"))
     try:
         fit(Run(trainer, feed, checkpoints, journal, validation), first_step, scalars)
         journal.say("finished", step=cfg.num_steps)
@@ -246,6 +257,7 @@ def write_results(
         "stage": stage.name,
         "kind": stage.cfg.kind,
         "agnostic": data.agnostic,
+        "keypoints": identity["keypoints"],
         "step": stage.cfg.train.num_steps,
         "num_params": num_params(trainer.network),
         "settings_digest": identity["settings"],
