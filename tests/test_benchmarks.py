@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = {
     "masks": (["--people", "6", "--prior", "1", "--height", "128"], {"speedup", "share_decode_fill_encode"}),
     "pack": (["--people", "6", "--height", "128"], {"speedup", "by_size"}),
+    "kill": (["--kills", "4", "--damages", "12", "--races", "1"], {"kills", "damages", "full_disk", "races", "peer"}),
 }
 
 

@@ -264,6 +264,20 @@ def test_a_checkpoint_of_another_run_is_refused_with_the_reason(tmp_path: Path) 
     assert other.steps() == [1], "it is refused, not removed"
 
 
+def test_a_lock_on_a_full_disk_is_refused_in_a_sentence(small_disk: Path) -> None:
+    (small_disk / "lock").touch()
+    stat = os.statvfs(small_disk)
+    (small_disk / "ballast").write_bytes(bytes(stat.f_bavail * stat.f_frsize))
+    with (
+        pytest.raises(UserError, match="no space left for .*lock; free some space and start again"),
+        RunLock(small_disk),
+    ):
+        pass
+    (small_disk / "ballast").unlink()
+    with RunLock(small_disk):
+        pass
+
+
 def test_two_runs_on_one_directory_one_proceeds(tmp_path: Path) -> None:
     hold = textwrap.dedent(f"""
         import sys

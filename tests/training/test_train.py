@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import rig
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from test_checkpoints import Bomb
 
@@ -184,6 +184,24 @@ def test_a_pickle_given_as_weights_is_not_opened(name: str, data: Path, tmp_path
     with pytest.raises(UserError, match=f"{name}: not a safetensors file, and nothing else is opened"):
         read_trained(configuration.load(args.config), ["base"], [tmp_path / name], "limbs")
     assert not mark.exists()
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_a_finished_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = rig.arguments(data, tmp_path, num_steps=2)
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "save_file", full)
+        with pytest.raises(UserError, match=r"no space left for .*weights.safetensors .* is finished and whole: free"):
+            rig.train_here(args)
+    rig.train_here(args)
+    assert args.weights.exists()
+    events = [json.loads(line)["event"] for line in (args.run_dir / "events.jsonl").read_text().splitlines()]
+    assert events.count("finished") == 1
 
 
 def test_run_directories_follow_science_and_not_the_machine(data: Path, tmp_path: Path) -> None:

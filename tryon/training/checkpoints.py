@@ -23,8 +23,9 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
@@ -34,7 +35,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from tryon.errors import UserError
-from tryon.files import read_json, sha256_file, sync_folder
+from tryon.files import FULL, read_json, sha256_file, sync_folder
 
 Say = Callable[..., None]
 """Receives one event: ``say("saved", step=1200)``."""
@@ -86,10 +87,16 @@ class RunLock:
                 f"the run directory {self.path.parent} is in use by {holder}; "
                 "one run per directory: wait for it to end, or stop it, and start this command again"
             ) from error
-        lock_file.truncate(0)
         job = os.environ.get("SLURM_JOB_ID")
-        lock_file.write(f"process {os.getpid()} on {socket.gethostname()}" + (f", SLURM job {job}" if job else ""))
-        lock_file.flush()
+        text = f"process {os.getpid()} on {socket.gethostname()}" + (f", SLURM job {job}" if job else "")
+        try:
+            os.truncate(lock_file.fileno(), 0)
+            os.write(lock_file.fileno(), text.encode())
+        except OSError as error:
+            lock_file.close()
+            if error.errno not in FULL:
+                raise
+            raise UserError(f"no space left for {self.path}; free some space and start again") from error
         self._file = lock_file
         return self
 
@@ -151,7 +158,7 @@ class Checkpoints:
             self._write(temporary, snapshot)
             temporary.rename(target)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in FULL:
                 raise UserError(
                     f"no space left for the checkpoint of step {snapshot.step} in {self.folder}; "
                     f"checkpoints of steps {self.steps()} are untouched: free some space and start again"
@@ -305,10 +312,17 @@ def _parts(tensors: Mapping[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    try:
+    with full_disk_is_an_os_error(path):
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+
+
+@contextmanager
+def full_disk_is_an_os_error(path: Path) -> Iterator[None]:
+    """Safetensors raises an error of its own, which tells a full disk by its text alone."""
+    try:
+        yield
     except SafetensorError as error:
-        if "os error 28" in str(error):  # the library tells a full disk by its text alone
+        if f"os error {errno.ENOSPC}" in str(error) or f"os error {errno.EDQUOT}" in str(error):
             raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
         raise
 

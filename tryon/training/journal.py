@@ -12,7 +12,6 @@ of metrics.jsonl also go to the trackers that the settings name.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -97,7 +96,8 @@ class Journal:
         if self._active:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first_step + 1)
+            with self._disk():
+                self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first_step + 1)
 
     def close(self) -> None:
         """Flush the curves."""
@@ -161,7 +161,7 @@ class Journal:
         try:
             yield
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in files.FULL:
                 raise
             raise UserError(
                 f"no space left for the journals in {self.run_dir}; its checkpoints are untouched: free some space "

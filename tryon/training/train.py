@@ -38,7 +38,7 @@ from tryon.methods.interface import Stage, num_params
 from tryon.packed import PackedPhotos, check_quarantined, tables_beside
 from tryon.provenance import write_provenance
 from tryon.training import trackers
-from tryon.training.checkpoints import Checkpoints, RunLock
+from tryon.training.checkpoints import Checkpoints, RunLock, full_disk_is_an_os_error
 from tryon.training.feed import CanvasPhotos, Pair, TrainFeed, data_digest, read_pairs
 from tryon.training.journal import Journal
 from tryon.training.loop import Run, Trainer, fit
@@ -102,7 +102,15 @@ def run(args: argparse.Namespace) -> None:
         with RunLock(run_dir) if accelerator.is_main_process else nullcontext():
             validation = make_validation(config, stage, data)
             trainer = train(stage, data, validation, run_dir, identity, accelerator)
-            write_results(args, trainer, data, validation, run_dir, identity)
+            try:
+                write_results(args, trainer, data, validation, run_dir, identity)
+            except OSError as error:
+                if error.errno not in files.FULL:
+                    raise
+                raise UserError(
+                    f"no space left for {args.weights} and {args.summary}; the run in {run_dir} is finished and whole: "
+                    "free some space and start again"
+                ) from error
             if accelerator.is_main_process:
                 write_provenance(
                     args.weights,
@@ -291,7 +299,8 @@ def save_weights(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[st
     The library writes its metadata in the order of a hash table that is seeded anew in each process; here it
     is sorted in place. The rest of the header keeps its length and order.
     """
-    save_file(tensors, path, metadata=metadata)
+    with full_disk_is_an_os_error(path):
+        save_file(tensors, path, metadata=metadata)
     with path.open("r+b") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(length))
