@@ -1,4 +1,4 @@
-"""What a training run survives: kill -9, flipped bits, a full disk, a second run on its directory (about 15 minutes).
+"""What a training run survives: kill -9, flipped bits, a full disk, a second run on its directory (about 20 minutes).
 
     make bench-kill        or   python benchmarks/bench_kill.py [--kills N] [--damages N] [--races N]
 

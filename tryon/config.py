@@ -388,6 +388,11 @@ class TrainConfig(Section):
                 f"strategy dp shares a batch among the GPUs of a machine, but gpus is {self.gpus}; set gpus to 2 or "
                 "more, or strategy to auto"
             )
+        if self.strategy == "dp" and self.compile:
+            raise ValueError(
+                "strategy dp cannot compile: code of the first GPU would run on all; set compile to false, or strategy "
+                "to auto"
+            )
         if self.strategy in ("ddp", "fsdp") and self.num_processes < 2:
             raise ValueError(
                 f"strategy {self.strategy} needs several processes, but nodes {self.nodes} with gpus {self.gpus} start "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 from argparse import Namespace
@@ -168,6 +169,7 @@ def test_data_parallel_gives_the_same_losses_and_gradients(monkeypatch: pytest.M
             "drives several GPUs, but device is cpu; set strategy to auto",
         ),
         ({"strategy": "dp", "gpus": 1}, "but gpus is 1; set gpus to 2 or more"),
+        ({"strategy": "dp", "gpus": 2, "compile": True}, "strategy dp cannot compile: .* set compile to false"),
         ({"strategy": "fsdp"}, "fsdp needs several processes, but nodes 1 with gpus 0 start one; set gpus to 2"),
         ({"strategy": "ddp", "gpus": 1}, "ddp needs several processes, but nodes 1 with gpus 1 start one"),
     ],
@@ -176,6 +178,14 @@ def test_a_strategy_without_the_machines_for_it_is_refused(train: dict[str, Any]
     values = rig.settings(**{"device": "auto", **train})
     with pytest.raises(UserError, match=message):
         parse(values)
+
+
+def test_processes_follow_from_the_strategy() -> None:
+    """Snakemake starts a launcher for two or more; DataParallel is one process however many GPUs it drives."""
+    assert TrainConfig(gpus=4, nodes=2).num_processes == 8
+    assert TrainConfig(gpus=4, strategy="fsdp").processes_per_node == 4
+    assert TrainConfig(gpus=4, strategy="dp").num_processes == 1
+    assert TrainConfig().num_processes == 1
 
 
 @pytest.mark.parametrize(
@@ -202,24 +212,32 @@ def test_fsdp_started_alone_is_refused_before_anything_is_made(data: Path, tmp_p
     assert not args.run_dir.exists()
 
 
-def test_a_compiled_network_keeps_its_names_and_its_numbers(data: Path, tmp_path: Path) -> None:
-    """Compiled by a backend that runs what it was given; torch's own would compile C++ for minutes."""
-    compiled: list[object] = []
+def run_graphs_as_they_are(path: Path) -> None:
+    """Compile by a backend that runs what it was given and notes it; torch's own would compile C++ for minutes."""
+    small_units()
+    usual = nn.Module.compile
 
-    def remember(graph: torch.fx.GraphModule, _: object) -> Callable[..., Any]:
-        compiled.append(graph)
+    def note(graph: torch.fx.GraphModule, _: object) -> Callable[..., Any]:
+        with path.open("a") as stream:
+            stream.write("graph\n")
         return graph.forward
 
-    usual = nn.Module.compile
-    for name, is_compiled in (("eager", False), ("compiled", True)):
-        nn.Module.compile = lambda self: usual(self, backend=remember)  # type: ignore[method-assign, misc]
-        try:
-            rig.train_here(rig.arguments(data, tmp_path / name, compile=is_compiled), rig.stacked_stage)
-        finally:
-            nn.Module.compile = usual  # type: ignore[method-assign]
-        assert bool(compiled) == is_compiled
-    assert len(compiled) >= 2, "the network and its average"
-    found, wanted = state(tmp_path / "compiled"), state(tmp_path / "eager")
+    nn.Module.compile = lambda self: usual(self, backend=note)  # type: ignore[method-assign, misc]
+
+
+@pytest.mark.parametrize("train", [{}, {"strategy": "fsdp", **TOGETHER}], ids=["single", "fsdp"])
+def test_a_compiled_network_keeps_its_names_and_its_numbers(train: dict[str, Any], data: Path, tmp_path: Path) -> None:
+    for is_compiled in (False, True):
+        args = rig.arguments(data, tmp_path / str(is_compiled), compile=is_compiled, **train)
+        setup = functools.partial(run_graphs_as_they_are, tmp_path / f"graphs{is_compiled}")
+        if train:
+            children = rig.start_ranks(args, 2, free_port(), rig.stacked_stage, setup)
+        else:
+            children = [rig.start(args, rig.stacked_stage, setup=setup)]
+        assert set(rig.finish(children, timeout_s=200)) == {0}
+    assert not (tmp_path / "graphsFalse").exists()
+    assert (tmp_path / "graphsTrue").read_text().count("graph") >= 2, "the network and its average"
+    found, wanted = state(tmp_path / "True"), state(tmp_path / "False")
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=2e-5, msg=name)

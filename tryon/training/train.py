@@ -132,7 +132,7 @@ def make_accelerator(stage: Stage) -> Accelerator:
     """
     cfg = stage.cfg.train
     on_cpu = cfg.device == "cpu" or not torch.cuda.is_available()
-    accelerator = Accelerator(mixed_precision="no", cpu=on_cpu, log_with=trackers.wanted(cfg.trackers))
+    accelerator = Accelerator(mixed_precision="no", cpu=on_cpu, log_with=trackers.wanted(cfg.trackers) or None)
     num_gpus = 0 if on_cpu else torch.cuda.device_count()
     check_strategy(cfg, num_processes=accelerator.num_processes, num_gpus=num_gpus)
     torch.set_num_threads(cfg.threads)
