@@ -14,6 +14,7 @@ TINY = {
     "masks": (["--people", "6", "--prior", "1", "--height", "128"], {"speedup", "share_decode_fill_encode"}),
     "pack": (["--people", "6", "--height", "128"], {"speedup", "by_size"}),
     "train_step": (["--nets", "toy", "--repeats", "1"], {"nets", "goals"}),
+    "kill": (["--kills", "4", "--damages", "12", "--races", "1"], {"kills", "damages", "full_disk", "races", "peer"}),
 }
 
 

@@ -339,12 +339,19 @@ class TrainConfig(Section):
     """Train on random crops of this size (super-resolution only)."""
     augment: AugmentConfig = AugmentConfig()
     """Changes to a pair that keep it true."""
-    precision: Literal["fp32", "bf16"] = Machine("fp32")
-    """Of the network's arithmetic; weights, loss and optimizer stay fp32."""
+    precision: Literal["fp32", "bf16", "fp16"] = Machine("fp32")
+    """Of the network's arithmetic; weights, loss and optimizer stay fp32. fp16 scales the loss, which GPUs older than
+    Ampere need; elsewhere bf16 is as fast and has nothing to scale."""
     gradient_checkpointing: bool = Machine(False)
     """Keep only what goes into each block and compute the rest again in the backward pass: less memory, more time."""
     channels_last: bool = Machine(False)
     """Channels innermost in memory; faster on GPUs in bf16, and on CPUs. Results differ by rounding."""
+    compile: bool = Machine(False)
+    """Compile the network by torch.compile: minutes at each start for faster steps; worth it for long runs on a GPU."""
+    strategy: Literal["auto", "ddp", "fsdp", "dp"] = Machine("auto")
+    """auto: one process, or ddp where there are several. ddp: each process holds the whole network. fsdp: processes
+    share weights, averages and optimizer out among them, for networks that fill a GPU. dp: one process drives all
+    GPUs of one machine by DataParallel, slower than ddp. Checkpoints fit each of them."""
     val_every: int = Machine(250, ge=1)
     """Steps between validation losses and sample grids."""
     val_pairs: int = Machine(16, ge=1)
@@ -352,9 +359,14 @@ class TrainConfig(Section):
     checkpoint_every: int = Machine(250, ge=1)
     """Steps between checkpoints."""
     keep_checkpoints: int = Machine(2, ge=1)
-    """Newest checkpoints kept."""
+    """Newest checkpoints kept, beside the one with the lowest validation loss."""
+    milestone_every: int | None = Machine(None, ge=1)
+    """Steps between checkpoints that are kept for ever; null: none."""
     log_every: int = Machine(10, ge=1)
     """Steps between lines of metrics.jsonl; a line is the mean over them."""
+    trackers: list[Literal["mlflow", "wandb"]] = Machine([])
+    """Where metrics go besides metrics.jsonl and TensorBoard, each into a folder of the run directory (offline). Their
+    packages are not part of the environment: pip install them."""
     device: Literal["auto", "cpu"] = Machine("auto")
     """auto: a GPU where there is one."""
     workers: int = Machine(0, ge=0)
@@ -362,7 +374,7 @@ class TrainConfig(Section):
     threads: int = Machine(1, ge=1)
     """CPU threads of each process."""
     gpus: int = Machine(0, ge=0)
-    """GPUs of each machine asked of the scheduler; one process runs on each."""
+    """GPUs of each machine asked of the scheduler; one process runs on each, or one on all with strategy dp."""
     nodes: int = Machine(1, ge=1)
     """Machines; more than one needs SLURM."""
     mem_mb: int = Machine(16000, ge=1)
@@ -373,6 +385,44 @@ class TrainConfig(Section):
     """Save and leave with exit code 75 this many seconds before SLURM's time limit; a save must fit in."""
     budget_s: float | None = Machine(None)
     """Save and leave with exit code 75 after this many seconds; the next start continues."""
+
+    @property
+    def processes_per_node(self) -> int:
+        """Processes that train together on each machine."""
+        return 1 if self.strategy == "dp" else max(1, self.gpus)
+
+    @property
+    def num_processes(self) -> int:
+        """Processes that train together."""
+        return self.nodes * self.processes_per_node
+
+    @model_validator(mode="after")
+    def _strategy(self) -> TrainConfig:
+        """Refuses a way of training together that nodes, gpus and device leave no room for."""
+        if self.strategy == "dp" and self.nodes > 1:
+            raise ValueError(
+                f"strategy dp works in one process, but nodes is {self.nodes}; set strategy to ddp or fsdp"
+            )
+        if self.strategy == "dp" and self.device == "cpu":
+            raise ValueError(
+                "strategy dp drives several GPUs, but device is cpu; set strategy to auto, or device to auto"
+            )
+        if self.strategy == "dp" and self.gpus < 2:
+            raise ValueError(
+                f"strategy dp shares a batch among the GPUs of a machine, but gpus is {self.gpus}; set gpus to 2 or "
+                "more, or strategy to auto"
+            )
+        if self.strategy == "dp" and self.compile:
+            raise ValueError(
+                "strategy dp cannot compile: code of the first GPU would run on all; set compile to false, or strategy "
+                "to auto"
+            )
+        if self.strategy in ("ddp", "fsdp") and self.num_processes < 2:
+            raise ValueError(
+                f"strategy {self.strategy} needs several processes, but nodes {self.nodes} with gpus {self.gpus} start "
+                "one; set gpus to 2 or more, or strategy to auto"
+            )
+        return self
 
     @model_validator(mode="after")
     def _margin(self) -> TrainConfig:

@@ -194,7 +194,7 @@ class Wiring:
     def start_training(self, wildcards: Any, input: Any) -> str:  # noqa: ANN401, A002, ARG002 (Snakemake's names)
         """As `tryon`, for the rule that trains: with a launcher where it runs as several processes."""
         train = self.cfg.stages[wildcards.stage].train
-        if train.nodes == 1 and train.gpus <= 1:
+        if train.num_processes == 1:
             return self._start()
         options = f"--nodes {train.nodes} --gpus {train.gpus} --threads {train.threads}"
         return f"{self._start('tryon.launch')} {options} --"
@@ -245,7 +245,7 @@ class Wiring:
     def training_threads(self, wildcards: Any) -> int:  # noqa: ANN401 (Snakemake's wildcards)
         """CPUs of each machine of a training stage: those of its processes together."""
         train = self.cfg.stages[wildcards.stage].train
-        return train.threads * max(1, train.gpus)
+        return train.threads * train.processes_per_node
 
     def _ask_for_training(self, stage: str) -> dict[str, Any]:
         train = self.cfg.stages[stage].train
