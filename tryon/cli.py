@@ -37,6 +37,7 @@ STAGES = {
 COMMANDS = {
     **STAGES,
     "check": Command("tryon.check", "find mistakes in settings and data before anything runs"),
+    "plan": Command("tryon.plan", "what each training costs, before it starts: memory, FLOPs, GPU hours, disk"),
     "status": Command("tryon.status", "how far a run is: done, quarantined, failed, left, rate, time left"),
     "gc": Command("tryon.gc", "remove what no current result needs: items of former photos and settings"),
     "doctor": Command(

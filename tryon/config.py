@@ -321,6 +321,8 @@ class TrainConfig(Section):
     """Changes to a pair that keep it true."""
     precision: Literal["fp32", "bf16"] = Machine("fp32")
     """Of the network's arithmetic; weights, loss and optimizer stay fp32."""
+    gradient_checkpointing: bool = Machine(False)
+    """Compute activations again in the backward pass instead of keeping them: less memory, a third more arithmetic."""
     val_every: int = Machine(250, ge=1)
     """Steps between validation losses and sample grids."""
     val_pairs: int = Machine(16, ge=1)
