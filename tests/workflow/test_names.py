@@ -24,7 +24,7 @@ CORE = ["errors", "files", "digests", "config", "environments", "ontology", "ima
 LAYERS = {
     **dict.fromkeys([*CORE, "provenance", "shims", "leash", "slurm", "slurm_watch", "runs", "gpus"], 0),
     **dict.fromkeys(["studio", "dataset", "prepare", "diffusion", "methods", "packed", "keypoints"], 1),
-    **dict.fromkeys(["training", "evaluation", "export", "fit", "check", "doctor", "status", "gc", "plan", "tryit"], 2),
+    **dict.fromkeys(["training", "evaluation", "export", "fit", "check", "doctor", "status", "gc", "plan"], 2),
     **dict.fromkeys(["cli", "workflow", "launch"], 3),
 }
 

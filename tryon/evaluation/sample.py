@@ -184,10 +184,9 @@ class ChainSampler:
         table = pd.DataFrame([*self._rows, *lost], columns=list(INDEX_COLUMNS))
         return table.astype(object).where(table.notna(), None)
 
-    @torch.inference_mode()
     def _sample(self, chunk: Sequence[Pair], link: Trained, network: torch.nn.Module) -> list[np.ndarray]:
         """uint8 RGB pictures of a chunk."""
-        name, size_hw = link.stage.name, link.stage.size_hw
+        size_hw = link.stage.size_hw
         arrays = [
             condition_arrays(
                 self.packed.read(pair.person, size_hw),
@@ -197,18 +196,12 @@ class ChainSampler:
             )
             for pair in chunk
         ]
-        conditions = collate(arrays)
+        lows = None
         if self._low is not None:
             before = self._low.stage
             lows = [read_picture(self._path(before.name, pair), before.size_hw) for pair in chunk]
-            low_BHWC = np.stack([images.to_network(low_HWC) for low_HWC in lows])
-            conditions = conditions.with_low(torch.from_numpy(low_BHWC).permute(0, 3, 1, 2).contiguous())
-        seeds_B = torch.tensor([seed_of(self.cfg.seed, "sample", name, pair.pair_id) for pair in chunk])
-        images_B3HW = link.stage.sample(network, conditions.to(self.device), seeds_B, self.cfg)
-        images_BHWC = images_B3HW.float().cpu().permute(0, 2, 3, 1).numpy()
-        if not np.isfinite(images_BHWC).all():
-            raise UserError(f"{link.weights}: stage {name} makes pictures that are not finite; train it again")
-        return [images.from_network(image_HWC) for image_HWC in images_BHWC]
+        pair_ids = [pair.pair_id for pair in chunk]
+        return sample_batch(link, network, arrays, lows, pair_ids, self.cfg, self.device)
 
     def _path(self, stage: str, pair: Pair) -> Path:
         return self.results / "sample" / self.system / stage / f"{pair.pair_id}.png"
@@ -231,6 +224,46 @@ class ChainSampler:
         if (photo, size_hw) not in self._photo_digests:
             self._photo_digests[photo, size_hw] = _content_digest(self.packed.read(photo, size_hw))
         return self._photo_digests[photo, size_hw]
+
+
+@torch.inference_mode()
+def sample_batch(
+    link: Trained,
+    network: torch.nn.Module,
+    arrays: Sequence[Mapping[str, np.ndarray]],
+    lows: Sequence[np.ndarray] | None,
+    pair_ids: Sequence[str],
+    cfg: SampleConfig,
+    device: torch.device,
+) -> list[np.ndarray]:
+    """One stage's pictures of a batch.
+
+    Args:
+        link: the stage and where its weights are from.
+        network: with these weights, on the device.
+        arrays: `condition_arrays` of each pair at the stage's size.
+        lows: uint8 RGB pictures of the stage before; None for a first stage.
+        pair_ids: what a pair's seed is made of.
+        cfg: sampler settings.
+        device: where to compute.
+
+    Returns:
+        uint8 RGB [H, W, 3] each.
+
+    Raises:
+        UserError: a picture is not finite.
+    """
+    conditions = collate(arrays)
+    if lows is not None:
+        low_BHWC = np.stack([images.to_network(low_HWC) for low_HWC in lows])
+        conditions = conditions.with_low(torch.from_numpy(low_BHWC).permute(0, 3, 1, 2).contiguous())
+    name = link.stage.name
+    seeds_B = torch.tensor([seed_of(cfg.seed, "sample", name, pair_id) for pair_id in pair_ids])
+    images_B3HW = link.stage.sample(network, conditions.to(device), seeds_B, cfg)
+    images_BHWC = images_B3HW.float().cpu().permute(0, 2, 3, 1).numpy()
+    if not np.isfinite(images_BHWC).all():
+        raise UserError(f"{link.weights}: stage {name} makes pictures that are not finite; train it again")
+    return [images.from_network(image_HWC) for image_HWC in images_BHWC]
 
 
 def _content_digest(photo: PackedPhoto) -> str:
