@@ -536,9 +536,9 @@ class SampleConfig(SamplingConfig):
     batch_size: int = Machine(16, ge=1)
     """Pictures per network call."""
     threads: int = Machine(2, ge=1)
-    """CPU threads of the job."""
+    """CPU threads of each process."""
     gpus: int = Machine(0, ge=0)
-    """GPUs asked of the scheduler."""
+    """GPUs asked of the scheduler; several share the pairs, one process on each."""
 
     @field_validator("stages", mode="before")
     @classmethod

@@ -199,6 +199,15 @@ class Wiring:
         options = f"--nodes {train.nodes} --gpus {train.gpus} --threads {train.threads}"
         return f"{self._start('tryon.launch')} {options} --"
 
+    @property
+    def start_sampling(self) -> Callable[..., str]:
+        """As `tryon`, for the rule that samples: with a launcher where several GPUs share the pairs."""
+        sample = self.cfg.sample
+        if sample.gpus <= 1:
+            return untracked(self._start)
+        options = f"--gpus {sample.gpus} --threads {sample.threads}"
+        return untracked(lambda: f"{self._start('tryon.launch')} {options} --")
+
     # ---- where jobs run
 
     def conda(self, stage: str) -> Callable[[Any], str]:
@@ -246,6 +255,11 @@ class Wiring:
         """CPUs of each machine of a training stage: those of its processes together."""
         train = self.cfg.stages[wildcards.stage].train
         return train.threads * train.processes_per_node
+
+    @property
+    def sampling_threads(self) -> int:
+        """CPUs of a sampling job: those of its processes together."""
+        return self.cfg.sample.threads * max(1, self.cfg.sample.gpus)
 
     def _ask_for_training(self, stage: str) -> dict[str, Any]:
         train = self.cfg.stages[stage].train
