@@ -1,4 +1,4 @@
-"""The benchmarks of the preparation run to their end at toy sizes; how fast anything is, they are not asked here."""
+"""The benchmarks run to their end at toy sizes; how fast anything is, they are not asked here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {
     "masks": (["--people", "6", "--prior", "1", "--height", "128"], {"speedup", "share_decode_fill_encode"}),
+    "evaluate": (
+        ["--pairs", "2", "--more-pairs", "3", "--height", "64", "--jobs", "2"],
+        {"overhead", "again", "parallel", "peak_mb", "peak_mb_more"},
+    ),
     "pack": (["--people", "6", "--height", "128"], {"speedup", "by_size"}),
 }
 
