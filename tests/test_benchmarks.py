@@ -13,6 +13,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {
     "masks": (["--people", "6", "--prior", "1", "--height", "128"], {"speedup", "share_decode_fill_encode"}),
+    "evaluate": (
+        ["--pairs", "2", "--more-pairs", "3", "--height", "64", "--jobs", "2"],
+        {"overhead", "again", "parallel", "peak_mb", "peak_mb_more"},
+    ),
     "pack": (["--people", "6", "--height", "128"], {"speedup", "by_size"}),
     "train_step": (["--nets", "toy", "--repeats", "1"], {"nets", "goals"}),
     "kill": (["--kills", "4", "--damages", "12", "--races", "1"], {"kills", "damages", "full_disk", "races", "peer"}),

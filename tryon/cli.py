@@ -45,6 +45,7 @@ COMMANDS = {
         "tryon.doctor", "check a machine or cluster before a run: python, GPU, disk, SLURM, locks, weights"
     ),
     "export": Command("tryon.export.export", "label maps, keypoints and cut-outs for other tools and trainers"),
+    "score": Command("tryon.evaluation.score", "judge any folder of results against truths by a named protocol"),
     "fit-pose": Command("tryon.fit.pose", "train a small mmpose model on own annotations"),
     "fit-segmenter": Command("tryon.fit.segmenter", "train a small segment-anything model on own annotations"),
 }

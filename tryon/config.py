@@ -554,20 +554,58 @@ class SampleConfig(SamplingConfig):
         return SamplingConfig(**{field: getattr(chosen, field) for field in SamplingConfig.model_fields})
 
 
-class EvaluateConfig(Section):
-    """What is measured."""
+ProtocolName = Literal["tryon", "catvton", "ladi", "hrviton", "dci", "tpd"]
 
+
+class EvaluateConfig(Section):
+    """What is measured, and how (docs/evaluation.md)."""
+
+    protocols: Annotated[list[ProtocolName], Field(min_length=1)] = ["tryon"]
+    """Named ways to score: tryon is our own, the others follow public code to the digit."""
     lpips_weights: str | None = None
-    """LPIPS (AlexNet) weights file; none: LPIPS is not computed."""
+    """AlexNet of torchvision (path, or URL with sha256), for LPIPS; null: not computed."""
+    lpips_sha256: Sha256 = None
+    """Expected digest of that file."""
+    lpips_squeeze_weights: str | None = None
+    """SqueezeNet of torchvision (path, or URL with sha256), for the LPIPS of catvton; null: not computed."""
+    lpips_squeeze_sha256: Sha256 = None
+    """Expected digest of that file."""
     inception_weights: str | None = None
-    """Inception weights file; none: FID and KID are not computed."""
+    """Inception in TorchScript (path, or URL with sha256), for FID and KID by clean-fid; null: not computed."""
+    inception_sha256: Sha256 = None
+    """Expected digest of that file."""
+    fid_inception_weights: str | None = None
+    """Inception in PyTorch (path, or URL with sha256), for FID and KID of dci and tpd; null: not computed."""
+    fid_inception_sha256: Sha256 = None
+    """Expected digest of that file."""
+    clip_model: str | None = None
+    """Folder of a CLIP model as transformers saves it, for CLIP-I; null: not computed."""
+    dino_model: str | None = None
+    """Folder of a DINO model as transformers saves it, for DINO; null: not computed."""
+    keypoint_consistency: bool = False
+    """Whether the model of `keypoints` looks for the person in every result, too, and the two are compared (OKS)."""
+    result_labels: str | None = None
+    """Folder of label maps of the results, SYSTEM/STAGE/PAIR.png, by any parser; null: their IoU is not computed."""
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     """Resamples behind each 95 % interval."""
     seed: int = 0
     """Seed of everything random in this section."""
     jobs: int = Machine(2, ge=1)
-    """Judging processes."""
-    """Seed of everything random in this section."""
+    """Judging processes, each of one thread: as many as cores that the job shall have."""
+
+    @property
+    def weights_sha256(self) -> dict[str, str | None]:
+        """Settings that name files or folders which numbers depend on, with the digest given for each."""
+        files = ("lpips", "lpips_squeeze", "inception", "fid_inception")
+        digests = {f"{name}_weights": getattr(self, f"{name}_sha256") for name in files}
+        return {**digests, "clip_model": None, "dino_model": None, "result_labels": None}
+
+    @model_validator(mode="after")
+    def _protocols(self) -> EvaluateConfig:
+        doubled = {name for name in self.protocols if self.protocols.count(name) > 1}
+        if doubled:
+            raise ValueError(f"protocols names {', '.join(sorted(doubled))} twice")
+        return self
 
 
 class InspectConfig(Section):

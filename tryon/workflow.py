@@ -152,6 +152,15 @@ class Wiring:
 
         return digest
 
+    def metric_weights(self, wildcards: Any) -> str:  # noqa: ANN401, ARG002 (Snakemake's wildcards)
+        """Digest of every file and folder that the metrics' settings name, read when a job asks."""
+        cfg = self.cfg.evaluate
+        found = [
+            None if (where := getattr(cfg, name)) is None else weights_digest(where, sha256)
+            for name, sha256 in cfg.weights_sha256.items()
+        ]
+        return digests.digest(found)
+
     def raw(self, wildcards: Any) -> str:  # noqa: ANN401, ARG002 (Snakemake's wildcards)
         """Digest of the content of the user's photos and annotations; a touch changes nothing."""
         if self.cfg.data is None:
@@ -303,6 +312,8 @@ class Wiring:
         if stage == "pack":
             return [self.cfg.pack, self.cfg.sizes]
         sections = [getattr(self.cfg, stage)]
+        if stage == "evaluate" and self.cfg.evaluate.keypoint_consistency:  # its model looks at the results
+            sections.append(self.cfg.keypoints)
         if stage in ("dataset", "inspect"):  # they refuse a larger share than this
             sections.append(self.cfg.max_quarantined)
         return [*sections, self.cfg.dataset] if stage in READ_THE_DATA and stage != "dataset" else sections

@@ -67,7 +67,8 @@ class World:
         folder = self.results / "evaluate"
         return self.tryon(
             "evaluate", "--data", self.data, "--results", self.results, "--pairs", self.pairs, "--packs", *self.packs,
-            "--samples", *indices, "--out", folder / "metrics.parquet", "--summary", folder / "summary.json",
+            "--samples", *indices, "--out", folder / "metrics.parquet", "--protocols", folder / "protocols.parquet",
+            "--summary", folder / "summary.json",
         )  # fmt: skip
 
     def configure(self, **changes: dict[str, object]) -> None:
