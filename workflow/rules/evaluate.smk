@@ -6,7 +6,7 @@ rule evaluate:
         samples=expand("<results>/sample/{system}/index.parquet", system=wiring.systems),
     output:
         metrics="<results>/evaluate/metrics.parquet",
-        summary="<results>/evaluate/summary.json",
+        summary=report("<results>/evaluate/summary.json", caption="../report/summary.rst", category="Results"),
     log:
         "<results>/logs/evaluate.log",
     benchmark:
