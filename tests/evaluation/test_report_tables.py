@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tryon.evaluation.report_pictures import chosen, spread
+from tryon.evaluation.report_protocols import protocol_parts
 from tryon.evaluation.report_refused import kind_of, reasons
 from tryon.evaluation.report_tables import free_tables
 
@@ -68,3 +69,31 @@ def test_of_a_long_list_half_are_the_worst_a_quarter_the_best_and_the_rest_lie_b
     assert places == sorted(places)
     assert [20 < place < 90 for place in places[9:11]] == [True, True]
     assert spread(10, 4) == [1, 3, 6, 8]
+
+
+def test_every_protocol_shows_its_numbers_their_spread_its_settings_and_what_is_missing() -> None:
+    about = {"list": "test_unpaired", "system": "cascade", "stage": "sr64", "better": "lower"}
+    empty = {"low": None, "high": None, "spread": None, "reason": None}
+    scores = [
+        {**about, **empty, "metric": "kid", "value": 0.5, "spread": 0.1},
+        {**about, **empty, "metric": "kid", "system": "paste", "stage": "", "value": 0.25},
+        {**about, **empty, "metric": "fid", "value": None, "reason": "not computed: weights not given"},
+    ]
+    made = {
+        "name": "ladi",
+        "title": "LaDI-VTON",
+        "source": "its code",
+        "scores": scores,
+        "settings": {"size": [512, 384]},
+    }
+    (part,) = protocol_parts({"protocols": [made]})
+    (table,) = part.tables
+    assert [[cell and (cell.text.plain("en"), cell.interval, cell.is_best) for cell in row] for row in table.rows] == [
+        [("cascade · sr64", "", False), ("0.5", "0.4 – 0.6", False)],
+        [("paste", "", False), ("0.25", "", True)],
+    ]
+    assert [reason.plain("zh") for reason in part.reasons] == ["未计算：没有给出权重"]
+    assert [(name.plain("en"), value.plain("en")) for name, value in part.settings] == [
+        ("settings", '{"size": [512, 384]}')
+    ]
+    assert protocol_parts({}) == []

@@ -17,7 +17,7 @@ from tryon.evaluation.report_words import CHINESE, WORDS
 
 SOURCES = [*page.TEMPLATES.glob("*.html"), *Path(page.__file__).parent.glob("*.py")]
 HAN = re.compile(r"[\u4e00-\u9fff]")
-NEEDS_NO_WORDS = re.compile(r"[\W\d]*|ΔE₀₀|[A-Z]{3,5}(, dB)?")  # symbols, and names of metrics
+NEEDS_NO_WORDS = re.compile(r"[\W\d]*|ΔE₀₀|[A-Z]{3,5}(-I|, dB)?")  # symbols, and names of metrics
 
 
 def places(sentence: str) -> set[str | None]:

@@ -25,6 +25,7 @@ from tryon.evaluation.evaluate import open_judge, read_indices
 from tryon.evaluation.judge import Judge
 from tryon.evaluation.metrics import METRICS
 from tryon.evaluation.pair_lists import Pair, listed_pairs
+from tryon.evaluation.report_protocols import protocol_parts
 from tryon.evaluation.report_stages import stages
 from tryon.evaluation.report_tables import free_tables
 from tryon.evaluation.report_text import Text, say
@@ -85,6 +86,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "provenance": facts.provenance(results, config),
         "durations": facts.durations(results),
         "metrics": [quality.metric_of(name) for name in dict.fromkeys(metrics["metric"])],
+        "protocol_parts": protocol_parts(summary),
         "protocol": quality.protocol_name(summary),
         "settings": quality.settings(summary),
     }

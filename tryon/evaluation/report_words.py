@@ -267,6 +267,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "scores.at": ("At {size}: {list}", "{size}：{list}"),
     "scores.by_category": ("By garment type", "按衣服类型"),
     "scores.sets": ("Distances between sets of pictures", "图片集合之间的距离"),
+    "scores.by_protocol": ("Protocol {name}: {title}", "协议 {name}：{title}"),
     "scores.meanings": ("What each metric means", "各指标的含义"),
     "scores.protocol_heading": ("Protocol: how the numbers were made", "协议：数字是怎样得到的"),
     "protocol.name": ("protocol", "协议"),
@@ -498,6 +499,19 @@ CHINESE: dict[str, str] = {
     ),
     "CIEDE2000 between the garment cut-out's mean colour and the picture's where the garment should lie; needs no truth.": (
         "衣服抠图的平均色与图片中衣服应在之处的平均色之间的 CIEDE2000；不需要真值。"
+    ),
+    "preserved IoU": "保留区域 IoU",
+    "COCO's object keypoint similarity between the person and the result, found by one pose model: mean of exp(-d² / (2 s² k²)) over visible points, s² the silhouette's area, k COCO's constant of the joint.": (
+        "人像与结果之间的 COCO 关键点相似度，由同一个姿态模型检测：可见点上 exp(-d² / (2 s² k²)) 的平均，s² 为人形面积，k 为 COCO 的关节常数。"
+    ),
+    "Mean over labels of intersection over union of the person's and the result's label maps, outside the repainted region.": (
+        "重画区域之外，人像与结果的标签图的交并比，按标签平均。"
+    ),
+    "Cosine of CLIP's image embeddings of the garment photo and of the result, each cropped to the garment, white around it.": (
+        "衣服照片与结果的 CLIP 图像嵌入的余弦，各自裁剪到衣服，周围为白色。"
+    ),
+    "Cosine of a DINO network's class tokens of the garment photo and of the result, cropped as for CLIP-I.": (
+        "衣服照片与结果的 DINO 类别标记的余弦，裁剪方式同 CLIP-I。"
     ),
     # values that evaluation records
     "not computed: weights not given": "未计算：没有给出权重",
