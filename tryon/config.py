@@ -624,10 +624,11 @@ class ReportConfig(Section):
 
     title: str = "Virtual try-on report"
     """Heading of the page."""
-    num_best: Annotated[int, Field(ge=1)] = 8
-    """Best results shown."""
-    num_worst: Annotated[int, Field(ge=1)] = 8
-    """Worst results shown."""
+    language: Literal["en", "zh"] = "en"
+    """Language in which the pages open: English or Chinese; the reader can switch."""
+    num_pairs: Annotated[int, Field(ge=4)] = 120
+    """Pairs in the gallery over all lists: all of them where they are no more, else of each list half from the worst,
+    a quarter from the best, and the rest evenly from between."""
 
 
 class ClusterConfig(Section):

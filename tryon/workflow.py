@@ -316,6 +316,8 @@ class Wiring:
             sections.append(self.cfg.keypoints)
         if stage in ("dataset", "inspect"):  # they refuse a larger share than this
             sections.append(self.cfg.max_quarantined)
+        if stage == "inspect":
+            sections.append(self.cfg.report)  # title and language
         return [*sections, self.cfg.dataset] if stage in READ_THE_DATA and stage != "dataset" else sections
 
     @functools.cache  # noqa: B019 (one Wiring lives as long as the process)
