@@ -254,8 +254,9 @@ class NetworkConfig(Section):
     """False: the garment branch is independent of the diffusion time, so it runs once per sample."""
     garment_blocks: list[Annotated[int, Field(ge=1)]] | None = None
     """Residual blocks per level of the garment branch; null: as blocks."""
-    attention_positions: bool = True
-    """Tell attention where each cell lies on its canvas (not in the paper)."""
+    attention_positions: Literal["none", "canvas", "pose"] = "canvas"
+    """Tell attention where each cell lies: on its canvas, or the garment's cells where their joints lie on the person
+    (neither is in the paper)."""
     residual: bool = True
     """Predict the change to a first guess: the pasted garment, or the enlarged picture (target x0 only)."""
 

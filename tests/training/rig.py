@@ -146,7 +146,7 @@ class StackedStage(TinyStage):
     def build(self) -> nn.Module:
         return StackedNetwork()
 
-    def sample(self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig) -> Any:
+    def sample(self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig) -> Any:
         noise_B3HW = normal_B(seeds_B, (3, *self.size_hw), "start")
         features = network.begin(noise_B3HW, conditions.agnostic_B3HW, conditions.garment_B3HW)
         assert features.isfinite().all()
