@@ -214,7 +214,8 @@ def sample(stage: Stage, config: Config, args: argparse.Namespace, mode: str, ba
     network = stage.build().eval().requires_grad_(False).to(args.device)
     if mode == "compiled":
         network.compile()
-    cfg = config.sample.model_copy(update={"num_steps": args.sample_steps or config.sample.num_steps})
+    cfg = config.sample.of_stage(stage.name)
+    cfg = cfg.model_copy(update={"num_steps": args.sample_steps or cfg.num_steps})
     made_up = made_up_batch(stage, batch)
     conditions = made_up.conditions.to(args.device)
     if stage.low_size_hw is not None:

@@ -467,6 +467,8 @@ CHINESE: dict[str, str] = {
     "mean colour": "平均色",
     "the region in the garment's mean colour": "区域填成衣服的平均色",
     "paste + mean fill": "粘贴 + 平均色填充",
+    "paste over the mean colour": "粘贴，底下是平均色",
+    "paste, limbs + mean fill": "粘贴（随肢体）+ 平均色填充",
     "paste, limbs over the mean colour": "随肢体粘贴，底下是平均色",
     # metrics
     "PSNR, dB": "PSNR，dB",
