@@ -360,3 +360,38 @@ def test_verdicts(low: float | None, high: float | None, better: str, expected: 
 def test_every_number_belongs_to_a_described_metric(judged: World) -> None:
     assert set(metrics_of(judged)["metric"]) <= set(METRIC)
     assert load(judged.config).evaluate.num_bootstrap == summary_of(judged)["protocol"]["num_resamples"]
+
+
+def test_every_stage_on_true_input_stands_beside_the_cascade_and_tells_its_drift(judged: World) -> None:
+    summary = summary_of(judged)
+    assert {"kind": "oracle", "system": "oracle", "stage": "sr64", "made": "64x48", "judged": "64x48"} in summary[
+        "table"
+    ]
+    assert value(summary, system="oracle", stage="sr64", metric="psnr", region="garment", list="test_unpaired")
+    assert not [row for row in summary["sets"] if row["system"] == "oracle"]
+    (table,) = [table for table in summary["tables"] if table["name"] == "drift"]
+    metrics = metrics_of(judged)
+    red = metrics[(metrics["metric"] == "drift_red") & (metrics["system"] == "oracle")].groupby("list")["value"].mean()
+    shown = {row[1]: row[2]["mean"] for row in table["rows"] if row[0]["en"] == "sr64 on true input"}
+    assert shown == pytest.approx(red.to_dict())
+    assert set(shown) == {"test_paired", "test_unpaired"}
+
+
+def test_a_tinted_stage_drifts_by_its_tint_and_a_sharp_one_does_not(sampled: World) -> None:
+    """Planted: the truth itself as the oracle's picture, and the same three levels redder."""
+    pairs, config = listed_pairs(sampled.pairs, ["test_unpaired"]), load(sampled.config)
+    drifts = {}
+    for tint in (0, 3):
+        for pair in pairs:
+            truth = read_truth(sampled.data, pair, ISAT)
+            assert truth is not None
+            true_HWC = truth.on_canvas(pair.category, (64, 48), config.pack.fill)[0].astype(int)
+            true_HWC[..., 0] += tint
+            path = sampled.results / "sample" / "oracle" / "sr64" / f"{pair.pair_id}.png"
+            write_picture(path, true_HWC.clip(0, 255).astype(np.uint8), "planted")
+        assert sampled.evaluate() == 0
+        (table,) = [table for table in summary_of(sampled)["tables"] if table["name"] == "drift"]
+        (row,) = [row for row in table["rows"] if (row[0]["en"], row[1]) == ("sr64 on true input", "test_unpaired")]
+        drifts[tint] = [cell["mean"] for cell in row[2:]]
+    assert drifts[0] == [0, 0, 0]
+    assert drifts[3] == pytest.approx([3, 0, 0], abs=0.2)  # white stays white

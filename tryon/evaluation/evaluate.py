@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from tryon import files
-from tryon.config import Config, load
+from tryon.config import ORACLE, Config, load
 from tryon.dataset import formats
 from tryon.digests import code_digest, config_digest
 from tryon.errors import UserError
@@ -132,10 +132,11 @@ def judged_pairs(
     """
     ok = index[index["status"] == "ok"]
     reasons: dict[str, str] = {}
-    for row in index[index["status"] == "dropped"].itertuples():
+    # pairs without a truth have no oracle, and are judged all the same
+    for row in index[(index["status"] == "dropped") & (index["system"] != ORACLE)].itertuples():
         reasons.setdefault(row.pair_id, row.reason)
     wanted = {pair.pair_id for pair in pairs} - set(reasons)
-    for system, stage in dict.fromkeys((e.system, e.stage) for e in table if e.kind != "baseline"):
+    for system, stage in dict.fromkeys((e.system, e.stage) for e in table if e.kind not in ("baseline", ORACLE)):
         found = set(ok[(ok["system"] == system) & (ok["stage"] == stage)]["pair_id"])
         lacking = sorted(wanted - found)
         if lacking:
@@ -224,7 +225,8 @@ def measure(bench: Bench, pairs: Sequence[Pair], jobs: int) -> tuple[pd.DataFram
         with ProcessPoolExecutor(min(jobs, len(pairs)), context, _start_worker, (bench.closed(),)) as pool:
             found = list(progress("evaluate", pool.map(_look_in_worker, pairs), len(pairs)))
     table = pd.DataFrame([row for rows, _ in found for row in rows], columns=list(ROW))
-    lines = [entry for entry in bench.judge.table if entry.judged_hw == bench.judge.final_hw]
+    final_hw = bench.judge.final_hw
+    lines = [entry for entry in bench.judge.table if entry.judged_hw == final_hw and entry.kind != ORACLE]
     seen = [by_name for _, by_name in found]
     rows = [row for pair, by_name in zip(pairs, seen, strict=True) for row in protocol_rows(pair, lines, by_name)]
     by_protocol = pd.DataFrame(rows, columns=list(PROTOCOL_ROW))

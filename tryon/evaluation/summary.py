@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tryon.config import Config
+from tryon.config import ORACLE, Config
+from tryon.evaluation.drift import drift_tables
 from tryon.evaluation.judge import Entry, shown
 from tryon.evaluation.metrics import METRIC, PSNR_CAP_DB
 from tryon.evaluation.pair_lists import Pair
@@ -44,7 +45,7 @@ def differences(
     ).sort_index()
     found = []
     for entry in table:
-        if entry.kind == "baseline":
+        if entry.kind in ("baseline", ORACLE):
             continue
         size = shown(entry.judged_hw)
         for other in table:
@@ -54,7 +55,7 @@ def differences(
             at_size = wide[wide.index.get_level_values("size") == size]
             both = at_size[[(entry.system, entry.stage), (other.system, other.stage)]].dropna()
             for (list_name, metric, region), pairs in both.groupby(level=["list", "metric", "region"], sort=True):
-                if METRIC[metric].better == "one":
+                if METRIC[metric].better in ("one", "zero"):
                     continue  # a difference of ratios says nothing about which is nearer to 1
                 delta_N = pairs.iloc[:, 0].to_numpy() - pairs.iloc[:, 1].to_numpy()
                 result = estimate(delta_N, num_resamples=num_resamples, seed=seed)
@@ -173,6 +174,7 @@ def summarise(
         "differences": differences(metrics, table, **bootstrap),
         "by_category": by_category(metrics, final, **bootstrap),
         "sets": sets,
+        "tables": drift_tables(metrics, table, **bootstrap),
         "not_computed": not_computed,
         "protocols": report,
         "protocol": {
