@@ -37,6 +37,8 @@ STAGES = {
 COMMANDS = {
     **STAGES,
     "check": Command("tryon.check", "find mistakes in settings and data before anything runs"),
+    "plan": Command("tryon.plan", "what each training costs, before it starts: memory, FLOPs, GPU hours, disk"),
+    "try": Command("tryon.evaluation.tryit", "put a garment photo on a person photo, with weights of a finished run"),
     "status": Command("tryon.status", "how far a run is: done, quarantined, failed, left, rate, time left"),
     "gc": Command("tryon.gc", "remove what no current result needs: items of former photos and settings"),
     "doctor": Command(

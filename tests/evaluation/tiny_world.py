@@ -115,6 +115,7 @@ def write_training(world: World, name: str, seed: int = 0) -> None:
     from tryon.config import load
     from tryon.digests import config_digest
     from tryon.files import sha256_file
+    from tryon.keypoints import CONVENTION
     from tryon.methods import make_stage
 
     config = load(world.config)
@@ -125,7 +126,12 @@ def write_training(world: World, name: str, seed: int = 0) -> None:
     folder, run = world.results / "train" / name, world.results / "runs" / f"{name}-0123456789ab"
     folder.mkdir(parents=True, exist_ok=True)
     run.mkdir(parents=True, exist_ok=True)
-    metadata = {"stage": name, "settings_digest": config_digest(name, config.stages[name]), "agnostic": "limbs"}
+    metadata = {
+        "stage": name,
+        "settings_digest": config_digest(name, config.stages[name]),
+        "agnostic": "limbs",
+        "keypoints": CONVENTION,
+    }
     save_file(network.state_dict(), folder / "weights.safetensors", metadata=metadata)
     summary = {
         "stage": name, "kind": config.stages[name].kind, "step": 40, "num_params": 1234, "val_loss": 0.125,

@@ -189,9 +189,11 @@ def summarise(
             "interval": f"{LEVEL:.0%} percentile bootstrap over pairs",
             **bootstrap,
             "psnr_cap_db": PSNR_CAP_DB,
-            "sampler": config.sample.sampler,
-            "sampler_steps": config.sample.num_steps,
-            "guidance": config.sample.guidance,
+            "sampling": {
+                name: config.sample.of_stage(name).model_dump(mode="json")
+                for name in config.used_stages
+                if config.stages[name].kind != "regression"
+            },
             "sample_seed": config.sample.seed,
         },
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import nn
 
-from tryon.config import SampleConfig, StageConfig
+from tryon.config import SamplingConfig, StageConfig
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Conditions:
         person_keypoints_BK3: x, y in [0, 1] of the canvas and visibility; invisible points are (0, 0, 0).
         garment_keypoints_BK3: the same for the garment photo.
         low_B3hw: the picture of the stage before in [-1, 1], or None.
+        is_null_B: bool, true where `without_garment` has left the garment out; None: nowhere.
     """
 
     agnostic_B3HW: torch.Tensor
@@ -41,6 +42,7 @@ class Conditions:
     person_keypoints_BK3: torch.Tensor
     garment_keypoints_BK3: torch.Tensor
     low_B3hw: torch.Tensor | None = None
+    is_null_B: torch.Tensor | None = None
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -77,11 +79,40 @@ class Conditions:
             prealigned_B3HW=self.prealigned_B3HW * keep_B111,
             prealigned_mask_B1HW=self.prealigned_mask_B1HW * keep_B111,
             garment_keypoints_BK3=self.garment_keypoints_BK3 * keep_B11,
+            is_null_B=self.nulls_B | drop_B,
         )
+
+    def without_each(
+        self, garment_B: torch.Tensor, garment_pose_B: torch.Tensor, person_pose_B: torch.Tensor
+    ) -> Conditions:
+        """Null the garment with its warped copy, its keypoints, or the person's keypoints, each where its bool [B] is.
+
+        A sample that loses garment and garment pose is what `without_garment` makes of it.
+        """
+        null = self.without_garment(garment_B & garment_pose_B)
+        keeps_garment_B111 = (~garment_B).to(self.garment_B3HW)[:, None, None, None]
+        return replace(
+            null,
+            garment_B3HW=null.garment_B3HW * keeps_garment_B111,
+            garment_mask_B1HW=null.garment_mask_B1HW * keeps_garment_B111,
+            prealigned_B3HW=null.prealigned_B3HW * keeps_garment_B111,
+            prealigned_mask_B1HW=null.prealigned_mask_B1HW * keeps_garment_B111,
+            garment_keypoints_BK3=null.garment_keypoints_BK3 * (~garment_pose_B)[:, None, None],
+            person_keypoints_BK3=null.person_keypoints_BK3 * (~person_pose_B)[:, None, None],
+        )
+
+    @property
+    def nulls_B(self) -> torch.Tensor:
+        """`is_null_B`, false everywhere where that is None."""
+        if self.is_null_B is not None:
+            return self.is_null_B
+        return torch.zeros(len(self), dtype=torch.bool, device=self.agnostic_B3HW.device)
 
     @staticmethod
     def cat(parts: list[Conditions]) -> Conditions:
         """Batches one after the other."""
+        if any(part.is_null_B is not None for part in parts):
+            parts = [replace(part, is_null_B=part.nulls_B) for part in parts]
         names = parts[0].tensors()
         return Conditions(**{name: torch.cat([part.tensors()[name] for part in parts]) for name in names})
 
@@ -101,6 +132,15 @@ class Stage(ABC):
         self.cfg = cfg
         self.size_hw: tuple[int, int] = cfg.size
         self.low_size_hw: tuple[int, int] | None = cfg.low_size
+
+    def laid_out(self, planes_BCHW: torch.Tensor) -> torch.Tensor:
+        """Pictures in the order in memory that the network is to work in.
+
+        Convolutions take the order of what they are given, so weights need no order of their own. They had better
+        not: FSDP refuses such weights, and AdamW would pair them with moments read from a checkpoint in another order.
+        """
+        order = torch.channels_last if self.cfg.train.channels_last else torch.contiguous_format
+        return planes_BCHW.contiguous(memory_format=order)
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -134,7 +174,7 @@ class Stage(ABC):
 
     @abstractmethod
     def sample(
-        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig
     ) -> torch.Tensor:
         """Pictures made from noise.
 

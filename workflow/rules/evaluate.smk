@@ -7,7 +7,7 @@ rule evaluate:
     output:
         metrics="<results>/evaluate/metrics.parquet",
         protocols="<results>/evaluate/protocols.parquet",
-        summary="<results>/evaluate/summary.json",
+        summary=report("<results>/evaluate/summary.json", caption="../report/summary.rst", category="Results"),
     log:
         "<results>/logs/evaluate.log",
     benchmark:

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from tryon.config import SampleConfig
+from tryon.config import SamplingConfig
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.tryondiffusion.denoising import DenoisingStage, Known
 from tryon.methods.tryondiffusion.parallel_unet import ParallelUNet
@@ -25,7 +25,9 @@ class ParallelUNetStage(DenoisingStage):
 
     def build(self) -> nn.Module:
         """A network with fresh weights."""
-        return ParallelUNet(self.cfg.network, self.person_channels)
+        network = ParallelUNet(self.cfg.network, self.person_channels)
+        network.set_checkpointing(self.cfg.train.gradient_checkpointing)
+        return network
 
     def predict(
         self,
@@ -35,19 +37,30 @@ class ParallelUNetStage(DenoisingStage):
         known: Known,
         cache: dict[str, object],
     ) -> torch.Tensor:
-        """One call of the network; the garment's features are computed once per cache if time does not matter."""
+        """One call of the network, which in sampling computes of garments only what it has to.
+
+        That is nothing of a garment that is left out (the null half of guidance), and, where the garment branch
+        ignores the time, its features once per cache.
+        """
         conditions = known.conditions
         person_BCHW = torch.cat(self._person_planes(x_BCHW, known), dim=1)
         garment_B4HW = torch.cat([conditions.garment_B3HW, conditions.garment_mask_B1HW], dim=1)
+        person_BCHW, garment_B4HW = self.laid_out(person_BCHW), self.laid_out(garment_B4HW)
+        pictures = person_BCHW, garment_B4HW
         poses = conditions.person_keypoints_BK3, conditions.garment_keypoints_BK3
-        t_B = self.schedule.unit_time(steps_B)
+        times = self.schedule.unit_time(steps_B), known.level_B
         with self._autocast(x_BCHW.device):
+            if torch.is_grad_enabled() or not isinstance(network, ParallelUNet):
+                return network(*pictures, *poses, *times, conditions.is_null_B).float()
+            if "num_garments" not in cache:
+                cache["num_garments"] = num_garments(conditions)
+            num = cast("int | None", cache["num_garments"])
+            if num is None:
+                return network(*pictures, *poses, *times, conditions.is_null_B).float()
+            if not network.sees_time and "features" not in cache:
+                cache["features"] = network.garment_features(garment_B4HW, *poses, *times, num_garments=num)
             features = cast("dict[int, torch.Tensor] | None", cache.get("features"))
-            is_sampling = features is None and not torch.is_grad_enabled()
-            if is_sampling and isinstance(network, ParallelUNet) and not network.sees_time:
-                features = network.garment_features(garment_B4HW, *poses, t_B, known.level_B)
-                cache["features"] = features
-            return network(person_BCHW, garment_B4HW, *poses, t_B, known.level_B, features).float()
+            return network(*pictures, *poses, *times, num_garments=num, features=features).float()
 
     def _person_planes(self, x_BCHW: torch.Tensor, known: Known) -> list[torch.Tensor]:
         conditions, network = known.conditions, self.cfg.network
@@ -76,7 +89,7 @@ class RegressionStage(ParallelUNetStage):
 
     @torch.no_grad()
     def sample(
-        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig
     ) -> torch.Tensor:
         """One call; sampler, steps and guidance have no meaning here."""
         known = self._known_for_sampling(conditions, seeds_B, guidance=1.0)
@@ -86,6 +99,13 @@ class RegressionStage(ParallelUNetStage):
         if self.cfg.network.residual:
             output_B3HW = known.corrected(output_B3HW)
         return self._pasted(output_B3HW, conditions)
+
+
+def num_garments(conditions: Conditions) -> int | None:
+    """How many samples have a garment, if they stand before all that have none; None if they do not."""
+    is_null = conditions.nulls_B.tolist()
+    num = is_null.index(True) if True in is_null else len(is_null)
+    return num if num > 0 and all(is_null[num:]) else None
 
 
 STAGES: dict[str, type[Stage]] = {

@@ -1,23 +1,29 @@
 """The last stage: imagen-pytorch's efficient U-Net, trained on crops without attention, sampled whole.
 
 Zhu et al. 2023, section 3.1: the 256 → 1024 stage is a super-resolution network trained on random crops (the
-Efficient U-Net of Saharia et al. 2022, arXiv 2205.11487, Appendix B). Network from imagen-pytorch, diffusion
-mathematics ours.
+Efficient U-Net of Saharia et al. 2022, arXiv 2205.11487, Appendix B), without attention, so that it works at any size.
+Network from imagen-pytorch, diffusion mathematics ours.
+
+Differs from the paper, whose network sees the low-resolution picture alone: it is also given what is known of the
+person, and by a setting the warped garment.
 """
 
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from tryon.methods.interface import Conditions
 from tryon.methods.seeds import uniform_B
 from tryon.methods.tryondiffusion.denoising import DenoisingStage, Known
 
-COND_CHANNELS = 8  # agnostic 3, region 1, warped garment 3 and its coverage 1
+COND_CHANNELS = 4  # agnostic 3, region 1
+PREALIGNED_CHANNELS = 4  # warped garment 3, its coverage 1
 
 
 class ImagenSRStage(DenoisingStage):
@@ -30,14 +36,15 @@ class ImagenSRStage(DenoisingStage):
         """An imagen_pytorch.Unet with fresh weights."""
         from tryon import shims
 
+        imagen_pytorch = shims.import_imagen()
         network = self.cfg.network
         width = network.channels
-        unet = shims.import_imagen().Unet(
+        unet = imagen_pytorch.Unet(
             dim=width[0],
             dim_mults=tuple(channels // width[0] for channels in width),
             num_resnet_blocks=tuple(network.blocks),
             lowres_cond=True,
-            cond_images_channels=COND_CHANNELS,
+            cond_images_channels=COND_CHANNELS + PREALIGNED_CHANNELS * network.prealigned,
             cond_on_text=False,
             attn_pool_text=False,
             layer_attns=tuple(network.self_attention),
@@ -55,6 +62,16 @@ class ImagenSRStage(DenoisingStage):
         unet.null_text_hidden.requires_grad_(False)
         nn.init.zeros_(unet.final_conv.weight)
         nn.init.zeros_(unet.final_conv.bias)
+        if self.cfg.train.channels_last:
+            for module in unet.modules():
+                if isinstance(module, nn.Conv2d):
+                    # the rearrangements between its levels lose the order of what `predict` gives it
+                    module.register_forward_pre_hook(_in_channels_last)
+        if self.cfg.train.gradient_checkpointing:
+            for module in unet.modules():
+                if isinstance(module, imagen_pytorch.imagen_pytorch.ResnetBlock):
+                    # not a wrapper module: that would change the names of the weights
+                    module.forward = partial(checkpoint, module.forward, use_reentrant=False, preserve_rng_state=False)
         return unet
 
     def predict(
@@ -67,22 +84,17 @@ class ImagenSRStage(DenoisingStage):
     ) -> torch.Tensor:
         """One call of the network."""
         conditions = known.conditions
-        planes_BCHW = torch.cat(
-            [
-                conditions.agnostic_B3HW,
-                conditions.region_B1HW,
-                conditions.prealigned_B3HW,
-                conditions.prealigned_mask_B1HW,
-            ],
-            dim=1,
-        )
+        planes = [conditions.agnostic_B3HW, conditions.region_B1HW]
+        if self.cfg.network.prealigned:
+            planes += [conditions.prealigned_B3HW, conditions.prealigned_mask_B1HW]
+
         with self._autocast(x_BCHW.device):
             return network(
-                x_BCHW,
+                self.laid_out(x_BCHW),
                 self.schedule.unit_time(steps_B),
-                lowres_cond_img=known.guess_B3HW,
+                lowres_cond_img=self.laid_out(known.guess_B3HW),
                 lowres_noise_times=known.level_B,
-                cond_images=planes_BCHW,
+                cond_images=self.laid_out(torch.cat(planes, dim=1)),
             ).float()
 
     def _cropped(
@@ -114,6 +126,10 @@ class ImagenSRStage(DenoisingStage):
             spread_B1HW=crop(known.spread_B1HW),
         )
         return crop(x_B3HW), crop(target_B3HW), crop(eps_B3HW), known
+
+
+def _in_channels_last(_module: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return (given[0].contiguous(memory_format=torch.channels_last), *given[1:])
 
 
 def _cropped_conditions(conditions: Conditions, crop: Any) -> Conditions:  # noqa: ANN401 (a local function)
