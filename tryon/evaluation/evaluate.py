@@ -30,7 +30,7 @@ from tryon.evaluation.extras import not_given as extras_not_given
 from tryon.evaluation.judge import ROW, Entry, Judge, entries, shown
 from tryon.evaluation.pair_lists import Pair, listed_pairs
 from tryon.evaluation.progress import progress
-from tryon.evaluation.protocols.scoring import Scorer, Seen, not_given
+from tryon.evaluation.protocols.scoring import NOT_GIVEN, Scorer, Seen
 from tryon.evaluation.provided import given_weights
 from tryon.evaluation.truths import read_truth
 from tryon.packed import PackedPhotos
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     files.write_parquet(args.protocols, rows)
     bootstrap = {"num_resamples": config.evaluate.num_bootstrap, "seed": config.evaluate.seed}
     report = protocol_scores(by_protocol, judge, pairs, metrics, rows, seen, **bootstrap)
-    reasons = {"lpips": not_given("lpips_weights")} if "lpips_weights" not in given else {}
+    reasons = {"lpips": NOT_GIVEN} if "lpips_weights" not in given else {}
     reasons |= {
         f"lpips at {size}": reason for size, reason in lpips_too_small(judge.table, bench.lpips_weights).items()
     }

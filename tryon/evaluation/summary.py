@@ -13,6 +13,7 @@ from tryon.evaluation.drift import drift_tables
 from tryon.evaluation.judge import Entry, shown
 from tryon.evaluation.metrics import METRIC, PSNR_CAP_DB
 from tryon.evaluation.pair_lists import Pair
+from tryon.evaluation.protocols.scoring import NOT_GIVEN
 from tryon.evaluation.statistics import LEVEL, Estimate, estimate
 
 TRYON = "tryon"
@@ -101,17 +102,24 @@ def check_values(metrics: pd.DataFrame) -> None:
 
 
 def sets_of(report: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """FID and KID of our own protocol, as rows whose value is a number or the reason why there is none."""
+    """FID and KID of our own protocol, as rows whose value is a number or the reason why there is none.
+
+    The reason does not name the setting, so that the report can join metrics of one reason; `protocols` does.
+    """
     own = [number for protocol in report if protocol["name"] == TRYON for number in protocol["scores"]]
     return [
         {
             **{name: row[name] for name in ("list", "size", "against", "system", "stage", "metric", "spread")},
             "protocol": TRYON,
-            "value": row["reason"] if row["value"] is None else row["value"],
+            "value": _short(row["reason"]) if row["value"] is None else row["value"],
         }
         for row in own
         if row["metric"] in ("fid", "kid")
     ]
+
+
+def _short(reason: str) -> str:
+    return NOT_GIVEN if reason.startswith(NOT_GIVEN) else reason
 
 
 def summarise(
