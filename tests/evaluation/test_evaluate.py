@@ -87,7 +87,9 @@ def test_a_perfect_cascade_scores_perfectly_and_beats_everybody(sampled: World) 
     perfect = {"psnr": METRIC_CAP, "ssim": 1.0, "gms": 1.0, "delta_e": 0.0, "mean_delta_e": 0.0, "gradient_ratio": 1.0}
     for metric, expected in perfect.items():
         for list_name in ("test_paired", "test_unpaired"):
-            row = value(summary, list=list_name, size="64x48", stage="sr64", metric=metric, region="garment")
+            row = value(
+                summary, list=list_name, size="64x48", system="cascade", stage="sr64", metric=metric, region="garment"
+            )
             assert row["mean"] == pytest.approx(expected, abs=1e-9)
             assert row["num"] == 2
     duels = [
@@ -119,7 +121,7 @@ def test_untrained_stages_lose_and_the_summary_says_so(judged: World) -> None:
 def test_pictures_leave_the_person_alone(judged: World) -> None:
     kept = metrics_of(judged).query("metric == 'outside_error'")
     assert set(kept["region"]) == {"kept"}
-    assert len(kept) == 4 * (7 + 8)  # pairs x (lines at 32x24 + lines at 64x48)
+    assert len(kept) == 4 * (8 + 10)  # pairs x (lines at 32x24 + lines at 64x48)
     assert (kept["value"] == 0).all()
 
 
@@ -234,7 +236,7 @@ def test_given_weights_are_used(sampled: World, weights: dict[str, str]) -> None
     plant_truths(sampled)
     assert sampled.evaluate() == 0
     summary = summary_of(sampled)
-    planted = {"list": "test_unpaired", "size": "64x48", "stage": "sr64"}
+    planted = {"list": "test_unpaired", "size": "64x48", "system": "cascade", "stage": "sr64"}
     assert value(summary, metric="lpips", region="garment", **planted)["mean"] == 0
     assert value(summary, metric="lpips", region="whole", **planted)["mean"] == 0
     kept = {"list": "test_unpaired", "size": "64x48", "system": "keep", "metric": "lpips"}
@@ -289,7 +291,7 @@ def test_public_protocols_see_the_runs_pictures_as_their_systems_leave_them(
     assert summary["not_computed"]["kid"] == "not computed: evaluate.protocols does not name tryon"
     rows = pd.read_parquet(sampled.results / "evaluate" / "protocols.parquet")
     assert set(rows["protocol"]) == {"catvton"}
-    assert len(rows) == 2 * 8 * 2  # pairs of the paired list x lines at the final size x (SSIM, LPIPS)
+    assert len(rows) == 2 * 9 * 2  # pairs of the paired list x lines at the final size x (SSIM, LPIPS)
 
 
 @pytest.mark.usefixtures("_two_are_enough")
