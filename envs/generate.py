@@ -23,15 +23,17 @@ LOCK = HERE.parent / "requirements.lock"
 # every command reads settings and tables and writes files
 COMMON = ("numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "pillow", "opencv-python-headless", "safetensors")
 TRAINING = (*COMMON, "torch", "accelerate", "diffusers", "tensorboard", "setuptools")
+POSE = ("pycocotools", "six", "setuptools", "torch", "torchvision", "mmengine", "mmcv", "mmpose")
 FAMILIES = {
     "data": (*COMMON, "pycocotools", "skia-python", "imagehash"),
     "segmentation": (*COMMON, "pycocotools", "torch", "torchvision", "segment-anything"),
-    "pose": (*COMMON, "pycocotools", "six", "setuptools", "torch", "torchvision", "mmengine", "mmcv", "mmpose"),
+    "pose": (*COMMON, *POSE),
     "training": TRAINING,
     "super-resolution": (*TRAINING, "transformers", "imagen-pytorch"),
     "evaluation": (
         *(*COMMON, "scipy", "scikit-image", "matplotlib", "jinja2", "tensorboard"),
-        *("torch", "torchvision", "torchmetrics", "lpips", "clean-fid"),
+        *("torchmetrics", "lpips", "clean-fid", "pytorch-fid", "torch-fidelity", "transformers"),
+        *POSE,  # keypoints of the results, by the model that found the persons'
     ),
 }
 # Their metadata asks for packages that do not build or that own cv2/ a second time (pyproject.toml, tool.uv), and

@@ -35,6 +35,11 @@ def imagen(**changes: Any) -> dict[str, Any]:
     }
 
 
+def without_null(name: str) -> dict[str, Any]:
+    """The stages of BASE, one of which is never trained without its garment."""
+    return {**BASE["stages"], name: {**BASE["stages"][name], "diffusion": {"condition_dropout": 0}}}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -54,10 +59,58 @@ def imagen(**changes: Any) -> dict[str, Any]:
         (imagen(network={"channels": [16, 32, 40]}), "channels [16, 32, 40]: an imagen U-Net needs multiples"),
         (imagen(train={"crop": [36, 32]}), "train.crop [36, 32]: this network needs"),
         (imagen(train={"crop": [256, 96]}), "train.crop [256, 96] is larger than size [128, 96]"),
+        ({"sample": {"stages": {"bas": {}}}}, "sample.stages names 'bas', not in stages (did you mean 'base'?)"),
+        (
+            {"sample": {"stages": {"base": {"num_stpes": 3}}}},
+            "sample.stages.base.num_stpes: no such setting (did you mean 'num_steps'?)",
+        ),
+        (
+            {"sample": {"stages": {"base": {"sampler": "plms"}}}},
+            "sample.stages.base.sampler: Input should be 'ddim', 'ddpm', 'dpmpp' or 'unipc' (found 'plms')",
+        ),
+        ({"sample": {"guidance_interval": [0.8, 0.2]}}, "runs from a smaller to a larger time, not from 0.8 to 0.2"),
+        (
+            {"sample": {"stages": {"up": {"num_steps": 1001}}}},
+            "sample.stages.up.num_steps 1001 is more than stages.up.diffusion.num_timesteps 1000",
+        ),
+        (
+            {"sample": {"guidance": 2}, "stages": without_null("up")},
+            "sample.guidance 2 needs pictures without a garment, which stage up never learns: raise "
+            "stages.up.diffusion.condition_dropout",
+        ),
     ],
 )
 def test_a_mistake_is_named(changes: dict[str, Any], said: str) -> None:
     assert said in mistakes(**changes)
+
+
+def test_a_stage_is_sampled_as_all_are_but_for_what_it_says_itself() -> None:
+    sample = {"num_steps": 7, "guidance": 2, "stages": {"up": {"num_steps": 3, "sampler": "unipc"}}}
+    for cfg in (config.parse({**BASE, "sample": sample}), config.SampleConfig.model_validate(sample)):
+        parsed = cfg.sample if isinstance(cfg, config.Config) else cfg
+        base, up = parsed.of_stage("base"), parsed.of_stage("up")
+        assert (base.sampler, base.num_steps, base.guidance) == ("ddim", 7, 2)
+        assert (up.sampler, up.num_steps, up.guidance) == ("unipc", 3, 2)
+    again = config.parse(json.loads(config.parse({**BASE, "sample": sample}).model_dump_json()))
+    assert again.sample.of_stage("up") == up, "as the commands of the jobs read it"
+
+
+def test_a_mistake_for_all_stages_is_not_said_again_for_each() -> None:
+    said = mistakes(sample={"num_steps": 0, "stages": {"up": {"sampler": "unipc"}, "base": {}}})
+    assert said.startswith("my.yaml: 1 mistake\n  sample.num_steps:")
+
+
+def test_guidance_without_a_null_branch_is_fine_where_nothing_is_guided() -> None:
+    config.parse({**BASE, "stages": without_null("up"), "sample": {"guidance": 2, "stages": {"up": {"guidance": 1}}}})
+    independent = {**BASE["stages"]["up"], "diffusion": {"condition_dropout": 0, "independent_dropout": 0.1}}
+    config.parse({**BASE, "stages": {**BASE["stages"], "up": independent}, "sample": {"guidance": 2}})
+
+
+def test_the_papers_preset_samples_as_the_paper_does() -> None:
+    """256 and 128 steps of DDPM, 32 of DDIM, guidance 2."""
+    sample = config.load(Path(__file__).resolve().parents[1] / "config/presets/paper.yaml").sample
+    found = {name: (cfg.sampler, cfg.num_steps, cfg.guidance) for name, cfg in sample.stages.items()}
+    assert found == {"base": ("ddpm", 256, 2), "sr256": ("ddpm", 128, 2), "sr1024": ("ddim", 32, 2)}
 
 
 def test_all_mistakes_come_at_once() -> None:

@@ -80,3 +80,23 @@ def test_the_exit_code_of_a_process_comes_back(tmp_path: Path) -> None:
     assert ran.returncode == 2, ran.stderr
     assert "no such configuration file" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(("gpus", "threads", "started"), [(0, 3, False), (1, 3, False), (4, 12, True)])
+def test_sampling_on_several_gpus_starts_a_process_on_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int, threads: int, started: bool
+) -> None:
+    from types import SimpleNamespace
+
+    from tryon.config import parse
+    from tryon.workflow import Wiring
+
+    monkeypatch.chdir(tmp_path)
+    stages = {"base": {"kind": "parallel_unet", "size": [32, 24]}}
+    cfg = parse({"stages": stages, "cascade": ["base"], "sample": {"gpus": gpus, "threads": 3}})
+    workflow = SimpleNamespace(is_main_process=False, deployment_settings=SimpleNamespace(deployment_method=set()))
+    wiring = Wiring(cfg, workflow)
+    command = wiring.start_sampling(None, None)
+    assert (f"-m tryon.launch --gpus {gpus} --threads 3 --" in command) == started
+    assert command.endswith("tryon.cli") != started
+    assert wiring.sampling_threads == threads

@@ -42,10 +42,15 @@ def problems(cfg: config.Config, *, num_opened: int = 0) -> tuple[list[str], lis
         _try(lambda: find_config(cfg.keypoints.config), mistakes)
     if cfg.cutouts.source == "sam":
         _check_weights(cfg.cutouts.checkpoint, cfg.cutouts.sha256, "cutouts.checkpoint", mistakes)
-    for name in ("lpips_weights", "inception_weights"):
-        path = getattr(cfg.evaluate, name)
-        if path is not None and not Path(path).is_file():
-            mistakes.append(f"evaluate.{name}: {path}: no such file; correct the path, or null to leave it out")
+    for name, sha256 in cfg.evaluate.weights_sha256.items():
+        where = getattr(cfg.evaluate, name)
+        if where is None:
+            continue
+        if not name.endswith("_weights"):
+            if not Path(where).is_dir():
+                mistakes.append(f"evaluate.{name}: {where}: no such folder; correct the path, or null to leave it out")
+        else:
+            _check_weights(where, sha256, f"evaluate.{name}", mistakes)
     return mistakes, warnings
 
 

@@ -37,12 +37,15 @@ STAGES = {
 COMMANDS = {
     **STAGES,
     "check": Command("tryon.check", "find mistakes in settings and data before anything runs"),
+    "plan": Command("tryon.plan", "what each training costs, before it starts: memory, FLOPs, GPU hours, disk"),
+    "try": Command("tryon.evaluation.tryit", "put a garment photo on a person photo, with weights of a finished run"),
     "status": Command("tryon.status", "how far a run is: done, quarantined, failed, left, rate, time left"),
     "gc": Command("tryon.gc", "remove what no current result needs: items of former photos and settings"),
     "doctor": Command(
         "tryon.doctor", "check a machine or cluster before a run: python, GPU, disk, SLURM, locks, weights"
     ),
     "export": Command("tryon.export.export", "label maps, keypoints and cut-outs for other tools and trainers"),
+    "score": Command("tryon.evaluation.score", "judge any folder of results against truths by a named protocol"),
     "fit-pose": Command("tryon.fit.pose", "train a small mmpose model on own annotations"),
     "fit-segmenter": Command("tryon.fit.segmenter", "train a small segment-anything model on own annotations"),
 }

@@ -14,9 +14,18 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from tryon.errors import UserError
@@ -245,8 +254,9 @@ class NetworkConfig(Section):
     """False: the garment branch is independent of the diffusion time, so it runs once per sample."""
     garment_blocks: list[Annotated[int, Field(ge=1)]] | None = None
     """Residual blocks per level of the garment branch; null: as blocks."""
-    attention_positions: bool = True
-    """Tell attention where each cell lies on its canvas (not in the paper)."""
+    attention_positions: Literal["none", "canvas", "pose"] = "canvas"
+    """Tell attention where each cell lies: on its canvas, or the garment's cells where their joints lie on the person
+    (neither is in the paper)."""
     residual: bool = True
     """Predict the change to a first guess: the pasted garment, or the enlarged picture (target x0 only)."""
 
@@ -271,10 +281,17 @@ class DiffusionConfig(Section):
     """Divides the signal-to-noise ratio by shift²: > 1 means more noise at the same time."""
     num_timesteps: Annotated[int, Field(ge=2)] = 1000
     """Steps of the discrete noise schedule."""
+    loss_weight: Literal["none", "min_snr"] = "none"
+    """none: every noise level counts alike in the target's own units; min_snr: the error of x0 counts by the
+    signal-to-noise ratio, but no more than `min_snr_gamma`, whatever the target (Hang et al. 2023)."""
+    min_snr_gamma: Annotated[float, Field(gt=0)] = 5.0
+    """Largest weight of min_snr."""
     outside_weight: Fraction = 0.1
     """Loss weight outside the region to repaint; 1 inside."""
     condition_dropout: Fraction = 0.1
     """Chance that the garment, its warped copy and its pose are dropped together: guidance needs that branch."""
+    independent_dropout: Fraction = 0.0
+    """Chance, besides, of each by itself: garment with its warped copy, garment's pose, person's pose."""
     low_noise_max: Fraction = 0.4
     """Super-resolution: largest noise level added to the low-resolution picture in training."""
     low_noise_sample: Fraction = 0.1
@@ -323,12 +340,19 @@ class TrainConfig(Section):
     """Train on random crops of this size (super-resolution only)."""
     augment: AugmentConfig = AugmentConfig()
     """Changes to a pair that keep it true."""
-    precision: Literal["fp32", "bf16"] = Machine("fp32")
-    """Of the network's arithmetic; weights, loss and optimizer stay fp32."""
+    precision: Literal["fp32", "bf16", "fp16"] = Machine("fp32")
+    """Of the network's arithmetic; weights, loss and optimizer stay fp32. fp16 scales the loss, which GPUs older than
+    Ampere need; elsewhere bf16 is as fast and has nothing to scale."""
     gradient_checkpointing: bool = Machine(False)
     """Keep only what goes into each block and compute the rest again in the backward pass: less memory, more time."""
     channels_last: bool = Machine(False)
     """Channels innermost in memory; faster on GPUs in bf16, and on CPUs. Results differ by rounding."""
+    compile: bool = Machine(False)
+    """Compile the network by torch.compile: minutes at each start for faster steps; worth it for long runs on a GPU."""
+    strategy: Literal["auto", "ddp", "fsdp", "dp"] = Machine("auto")
+    """auto: one process, or ddp where there are several. ddp: each process holds the whole network. fsdp: processes
+    share weights, averages and optimizer out among them, for networks that fill a GPU. dp: one process drives all
+    GPUs of one machine by DataParallel, slower than ddp. Checkpoints fit each of them."""
     val_every: int = Machine(250, ge=1)
     """Steps between validation losses and sample grids."""
     val_pairs: int = Machine(16, ge=1)
@@ -336,9 +360,14 @@ class TrainConfig(Section):
     checkpoint_every: int = Machine(250, ge=1)
     """Steps between checkpoints."""
     keep_checkpoints: int = Machine(2, ge=1)
-    """Newest checkpoints kept."""
+    """Newest checkpoints kept, beside the one with the lowest validation loss."""
+    milestone_every: int | None = Machine(None, ge=1)
+    """Steps between checkpoints that are kept for ever; null: none."""
     log_every: int = Machine(10, ge=1)
     """Steps between lines of metrics.jsonl; a line is the mean over them."""
+    trackers: list[Literal["mlflow", "wandb"]] = Machine([])
+    """Where metrics go besides metrics.jsonl and TensorBoard, each into a folder of the run directory (offline). Their
+    packages are not part of the environment: pip install them."""
     device: Literal["auto", "cpu"] = Machine("auto")
     """auto: a GPU where there is one."""
     workers: int = Machine(0, ge=0)
@@ -346,7 +375,7 @@ class TrainConfig(Section):
     threads: int = Machine(1, ge=1)
     """CPU threads of each process."""
     gpus: int = Machine(0, ge=0)
-    """GPUs of each machine asked of the scheduler; one process runs on each."""
+    """GPUs of each machine asked of the scheduler; one process runs on each, or one on all with strategy dp."""
     nodes: int = Machine(1, ge=1)
     """Machines; more than one needs SLURM."""
     mem_mb: int = Machine(16000, ge=1)
@@ -357,6 +386,44 @@ class TrainConfig(Section):
     """Save and leave with exit code 75 this many seconds before SLURM's time limit; a save must fit in."""
     budget_s: float | None = Machine(None)
     """Save and leave with exit code 75 after this many seconds; the next start continues."""
+
+    @property
+    def processes_per_node(self) -> int:
+        """Processes that train together on each machine."""
+        return 1 if self.strategy == "dp" else max(1, self.gpus)
+
+    @property
+    def num_processes(self) -> int:
+        """Processes that train together."""
+        return self.nodes * self.processes_per_node
+
+    @model_validator(mode="after")
+    def _strategy(self) -> TrainConfig:
+        """Refuses a way of training together that nodes, gpus and device leave no room for."""
+        if self.strategy == "dp" and self.nodes > 1:
+            raise ValueError(
+                f"strategy dp works in one process, but nodes is {self.nodes}; set strategy to ddp or fsdp"
+            )
+        if self.strategy == "dp" and self.device == "cpu":
+            raise ValueError(
+                "strategy dp drives several GPUs, but device is cpu; set strategy to auto, or device to auto"
+            )
+        if self.strategy == "dp" and self.gpus < 2:
+            raise ValueError(
+                f"strategy dp shares a batch among the GPUs of a machine, but gpus is {self.gpus}; set gpus to 2 or "
+                "more, or strategy to auto"
+            )
+        if self.strategy == "dp" and self.compile:
+            raise ValueError(
+                "strategy dp cannot compile: code of the first GPU would run on all; set compile to false, or strategy "
+                "to auto"
+            )
+        if self.strategy in ("ddp", "fsdp") and self.num_processes < 2:
+            raise ValueError(
+                f"strategy {self.strategy} needs several processes, but nodes {self.nodes} with gpus {self.gpus} start "
+                "one; set gpus to 2 or more, or strategy to auto"
+            )
+        return self
 
     @model_validator(mode="after")
     def _margin(self) -> TrainConfig:
@@ -397,6 +464,15 @@ class StageConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _weighted_levels(self) -> StageConfig:
+        if self.kind == "regression" and self.diffusion.loss_weight != "none":
+            raise ValueError(
+                f"diffusion.loss_weight {self.diffusion.loss_weight} weighs noise levels, and kind regression knows "
+                "pure noise alone, whose weight is 0; set it to none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _network_fits(self) -> StageConfig:
         """What the networks would refuse only when their job starts, hours after the settings were written."""
         network, width = self.network, self.network.channels
@@ -421,17 +497,38 @@ class StageConfig(Section):
         return self
 
 
-class SampleConfig(Section):
+class SamplingConfig(Section):
+    """How a stage denoises."""
+
+    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc"] = "ddim"
+    """Which of diffusers' samplers."""
+    num_steps: Annotated[int, Field(ge=1)] = 20
+    """Denoising steps of each stage."""
+    guidance: Annotated[float, Field(ge=0)] = 1.0
+    """Classifier-free guidance; 1 means none."""
+    guidance_interval: tuple[Fraction, Fraction] = (0.0, 1.0)
+    """Diffusion times that are guided, from and to; 0 is the picture, 1 pure noise. Other steps cost half."""
+    clip: Literal["static", "dynamic"] = "static"
+    """How what each step predicts gets into [-1, 1]: cut off, or first scaled down where guidance overshot (Imagen's
+    dynamic thresholding)."""
+    clip_percentile: Annotated[float, Field(gt=0, le=1)] = 0.995
+    """dynamic: share of the repainted values that the scaling brings into [-1, 1]."""
+
+    @model_validator(mode="after")
+    def _interval(self) -> SamplingConfig:
+        low, high = self.guidance_interval
+        if low > high:
+            raise ValueError(f"guidance_interval runs from a smaller to a larger time, not from {low:g} to {high:g}")
+        return self
+
+
+class SampleConfig(SamplingConfig):
     """How trained stages are chained into pictures."""
 
     seed: int = 0
     """Seed of everything random in this section."""
-    sampler: Literal["ddim", "ddpm", "dpmpp", "unipc"] = "ddim"
-    """Which of diffusers' samplers."""
-    num_steps: Annotated[int, Field(ge=1)] = 20
-    """Denoising steps per stage."""
-    guidance: Annotated[float, Field(ge=0)] = 1.0
-    """Classifier-free guidance; 1 means none."""
+    stages: dict[str, SamplingConfig] = {}
+    """Settings of single stages, by name; what a stage leaves out is as above for all."""
     lists: list[Literal["val_paired", "val_unpaired", "test_paired", "test_unpaired"]] = [
         "test_paired",
         "test_unpaired",
@@ -440,25 +537,76 @@ class SampleConfig(Section):
     batch_size: int = Machine(16, ge=1)
     """Pictures per network call."""
     threads: int = Machine(2, ge=1)
-    """CPU threads of the job."""
+    """CPU threads of each process."""
     gpus: int = Machine(0, ge=0)
-    """GPUs asked of the scheduler."""
+    """GPUs asked of the scheduler; several share the pairs, one process on each."""
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _inherit(cls, stages: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 (not validated yet)
+        if not isinstance(stages, Mapping):
+            return stages
+        common = {name: info.data[name] for name in SamplingConfig.model_fields if name in info.data}
+        return {name: {**common, **own} if isinstance(own, Mapping) else own for name, own in stages.items()}
+
+    def of_stage(self, name: str) -> SamplingConfig:
+        """What one stage is sampled with, and nothing else."""
+        chosen = self.stages.get(name, self)
+        return SamplingConfig(**{field: getattr(chosen, field) for field in SamplingConfig.model_fields})
+
+
+ProtocolName = Literal["tryon", "catvton", "ladi", "hrviton", "dci", "tpd"]
 
 
 class EvaluateConfig(Section):
-    """What is measured."""
+    """What is measured, and how (docs/evaluation.md)."""
 
+    protocols: Annotated[list[ProtocolName], Field(min_length=1)] = ["tryon"]
+    """Named ways to score: tryon is our own, the others follow public code to the digit."""
     lpips_weights: str | None = None
-    """LPIPS (AlexNet) weights file; none: LPIPS is not computed."""
+    """AlexNet of torchvision (path, or URL with sha256), for LPIPS; null: not computed."""
+    lpips_sha256: Sha256 = None
+    """Expected digest of that file."""
+    lpips_squeeze_weights: str | None = None
+    """SqueezeNet of torchvision (path, or URL with sha256), for the LPIPS of catvton; null: not computed."""
+    lpips_squeeze_sha256: Sha256 = None
+    """Expected digest of that file."""
     inception_weights: str | None = None
-    """Inception weights file; none: FID and KID are not computed."""
+    """Inception in TorchScript (path, or URL with sha256), for FID and KID by clean-fid; null: not computed."""
+    inception_sha256: Sha256 = None
+    """Expected digest of that file."""
+    fid_inception_weights: str | None = None
+    """Inception in PyTorch (path, or URL with sha256), for FID and KID of dci and tpd; null: not computed."""
+    fid_inception_sha256: Sha256 = None
+    """Expected digest of that file."""
+    clip_model: str | None = None
+    """Folder of a CLIP model as transformers saves it, for CLIP-I; null: not computed."""
+    dino_model: str | None = None
+    """Folder of a DINO model as transformers saves it, for DINO; null: not computed."""
+    keypoint_consistency: bool = False
+    """Whether the model of `keypoints` looks for the person in every result, too, and the two are compared (OKS)."""
+    result_labels: str | None = None
+    """Folder of label maps of the results, SYSTEM/STAGE/PAIR.png, by any parser; null: their IoU is not computed."""
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     """Resamples behind each 95 % interval."""
     seed: int = 0
     """Seed of everything random in this section."""
     jobs: int = Machine(2, ge=1)
-    """Judging processes."""
-    """Seed of everything random in this section."""
+    """Judging processes, each of one thread: as many as cores that the job shall have."""
+
+    @property
+    def weights_sha256(self) -> dict[str, str | None]:
+        """Settings that name files or folders which numbers depend on, with the digest given for each."""
+        files = ("lpips", "lpips_squeeze", "inception", "fid_inception")
+        digests = {f"{name}_weights": getattr(self, f"{name}_sha256") for name in files}
+        return {**digests, "clip_model": None, "dino_model": None, "result_labels": None}
+
+    @model_validator(mode="after")
+    def _protocols(self) -> EvaluateConfig:
+        doubled = {name for name in self.protocols if self.protocols.count(name) > 1}
+        if doubled:
+            raise ValueError(f"protocols names {', '.join(sorted(doubled))} twice")
+        return self
 
 
 class InspectConfig(Section):
@@ -477,10 +625,11 @@ class ReportConfig(Section):
 
     title: str = "Virtual try-on report"
     """Heading of the page."""
-    num_best: Annotated[int, Field(ge=1)] = 8
-    """Best results shown."""
-    num_worst: Annotated[int, Field(ge=1)] = 8
-    """Worst results shown."""
+    language: Literal["en", "zh"] = "en"
+    """Language in which the pages open: English or Chinese; the reader can switch."""
+    num_pairs: Annotated[int, Field(ge=4)] = 120
+    """Pairs in the gallery over all lists: all of them where they are no more, else of each list half from the worst,
+    a quarter from the best, and the rest evenly from between."""
 
 
 class ClusterConfig(Section):
@@ -575,6 +724,28 @@ class Config(Section):
             raise ValueError(f"all sizes need one aspect ratio: {', '.join(map(_shown, self.sizes))}")
         return self
 
+    @model_validator(mode="after")
+    def _sampling(self) -> Config:
+        for name in self.sample.stages:
+            if name not in self.stages:
+                raise ValueError(f"sample.stages names {name!r}, not in stages{nearest(name, sorted(self.stages))}")
+        for name in self.used_stages:
+            stage, sampling = self.stages[name], self.sample.of_stage(name)
+            if stage.kind == "regression":
+                continue
+            place, diffusion = f"sample.stages.{name}" if name in self.sample.stages else "sample", stage.diffusion
+            if sampling.num_steps > diffusion.num_timesteps:
+                raise ValueError(
+                    f"{place}.num_steps {sampling.num_steps} is more than stages.{name}.diffusion.num_timesteps "
+                    f"{diffusion.num_timesteps}"
+                )
+            if sampling.guidance != 1 and diffusion.condition_dropout == diffusion.independent_dropout == 0:
+                raise ValueError(
+                    f"{place}.guidance {sampling.guidance:g} needs pictures without a garment, which stage {name} "
+                    f"never learns: raise stages.{name}.diffusion.condition_dropout, or set the guidance to 1"
+                )
+        return self
+
 
 def _shown(size: tuple[int, int] | None) -> str:
     return "nothing" if size is None else f"{size[0]}x{size[1]}"
@@ -649,13 +820,16 @@ def _explain(details: ErrorDetails) -> str:
 def _section_at(location: tuple[int | str, ...]) -> type[Section]:
     """The section class at a place such as ("stages", "base", "train")."""
     section: type[Section] = Config
+    entries: type[Section] | None = None  # of a mapping of names to sections
     for part in location:
-        if section is Config and part == "stages":
-            section = StageConfig
+        if entries is not None:
+            section, entries = entries, None
         elif part in section.model_fields:
             annotation = section.model_fields[str(part)].annotation
             if isinstance(annotation, type) and issubclass(annotation, Section):
                 section = annotation
+            elif get_origin(annotation) is dict and issubclass(get_args(annotation)[1], Section):
+                entries = get_args(annotation)[1]
     return section
 
 

@@ -230,10 +230,10 @@ def check_weights(cfg: Config) -> Iterator[Finding]:
         wanted.append(("keypoints.checkpoint", cfg.keypoints.checkpoint, cfg.keypoints.sha256))
     if cfg.cutouts.source == "sam":
         wanted.append(("cutouts.checkpoint", cfg.cutouts.checkpoint, cfg.cutouts.sha256))
-    for name in ("lpips_weights", "inception_weights"):
+    for name, digest in cfg.evaluate.weights_sha256.items():
         where = getattr(cfg.evaluate, name)
-        if where is not None:
-            wanted.append((f"evaluate.{name}", where, None))
+        if where is not None and name.endswith("_weights"):
+            wanted.append((f"evaluate.{name}", where, digest))
     for setting, where, sha256 in wanted:
         yield _check_file(setting, where, sha256)
 

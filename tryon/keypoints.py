@@ -42,6 +42,9 @@ BODY_25 = (
     "right_heel",
 )
 
+CONVENTION = {COCO_17: "coco_17", OPENPOSE_18: "openpose_18", BODY_25: "body_25"}[KEYPOINT_NAMES]
+"""The set that packed photos hold and networks are given; weights and checkpoints of another one are refused."""
+
 MIDDLES = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
 """Points that are the middle of two others; as trustworthy as the less sure of them."""
 

@@ -1,4 +1,4 @@
-"""Start one training on several GPUs or machines: torchrun on each machine, through srun where there are several.
+"""Start one training or sampling on several GPUs or machines: torchrun on each, through srun where there are several.
 
     python -m tryon.launch --nodes 2 --gpus 8 --threads 4 -- train --config …
 

@@ -56,12 +56,19 @@ def download_path(url: str, sha256: str, cache: Path | None = None) -> Path:
 def weights_digest(where: str, sha256: str | None) -> str:
     """What a rule carries so that other weights rerun it: the sha256, or a digest of size, head and tail.
 
-    A path without a sha256 is sampled, since hashing gigabytes at every start would delay each job; a file that
-    is absent counts as such (the stage itself then says so).
+    A folder's is that of all its files. A path without a sha256 is sampled, since hashing gigabytes at every start
+    would delay each job; a file that is absent counts as such (the stage itself then says so).
     """
     if sha256 is not None:
         return sha256
     path = Path(where)
+    if path.is_dir():
+        parts = [
+            f"{file.relative_to(path)}:{weights_digest(str(file), None)}"
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        ]
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
     if not path.is_file():
         return "absent"
     size = path.stat().st_size

@@ -152,6 +152,15 @@ class Wiring:
 
         return digest
 
+    def metric_weights(self, wildcards: Any) -> str:  # noqa: ANN401, ARG002 (Snakemake's wildcards)
+        """Digest of every file and folder that the metrics' settings name, read when a job asks."""
+        cfg = self.cfg.evaluate
+        found = [
+            None if (where := getattr(cfg, name)) is None else weights_digest(where, sha256)
+            for name, sha256 in cfg.weights_sha256.items()
+        ]
+        return digests.digest(found)
+
     def raw(self, wildcards: Any) -> str:  # noqa: ANN401, ARG002 (Snakemake's wildcards)
         """Digest of the content of the user's photos and annotations; a touch changes nothing."""
         if self.cfg.data is None:
@@ -194,10 +203,19 @@ class Wiring:
     def start_training(self, wildcards: Any, input: Any) -> str:  # noqa: ANN401, A002, ARG002 (Snakemake's names)
         """As `tryon`, for the rule that trains: with a launcher where it runs as several processes."""
         train = self.cfg.stages[wildcards.stage].train
-        if train.nodes == 1 and train.gpus <= 1:
+        if train.num_processes == 1:
             return self._start()
         options = f"--nodes {train.nodes} --gpus {train.gpus} --threads {train.threads}"
         return f"{self._start('tryon.launch')} {options} --"
+
+    @property
+    def start_sampling(self) -> Callable[..., str]:
+        """As `tryon`, for the rule that samples: with a launcher where several GPUs share the pairs."""
+        sample = self.cfg.sample
+        if sample.gpus <= 1:
+            return untracked(self._start)
+        options = f"--gpus {sample.gpus} --threads {sample.threads}"
+        return untracked(lambda: f"{self._start('tryon.launch')} {options} --")
 
     # ---- where jobs run
 
@@ -245,7 +263,12 @@ class Wiring:
     def training_threads(self, wildcards: Any) -> int:  # noqa: ANN401 (Snakemake's wildcards)
         """CPUs of each machine of a training stage: those of its processes together."""
         train = self.cfg.stages[wildcards.stage].train
-        return train.threads * max(1, train.gpus)
+        return train.threads * train.processes_per_node
+
+    @property
+    def sampling_threads(self) -> int:
+        """CPUs of a sampling job: those of its processes together."""
+        return self.cfg.sample.threads * max(1, self.cfg.sample.gpus)
 
     def _ask_for_training(self, stage: str) -> dict[str, Any]:
         train = self.cfg.stages[stage].train
@@ -289,8 +312,12 @@ class Wiring:
         if stage == "pack":
             return [self.cfg.pack, self.cfg.sizes]
         sections = [getattr(self.cfg, stage)]
+        if stage == "evaluate" and self.cfg.evaluate.keypoint_consistency:  # its model looks at the results
+            sections.append(self.cfg.keypoints)
         if stage in ("dataset", "inspect"):  # they refuse a larger share than this
             sections.append(self.cfg.max_quarantined)
+        if stage == "inspect":
+            sections.append(self.cfg.report)  # title and language
         return [*sections, self.cfg.dataset] if stage in READ_THE_DATA and stage != "dataset" else sections
 
     @functools.cache  # noqa: B019 (one Wiring lives as long as the process)

@@ -10,21 +10,36 @@ from tryon.diffusion.schedules import Schedule
 from tryon.diffusion.targets import Target, target_of, to_eps, to_x0
 from tryon.methods.seeds import normal_B
 
-STEPS = torch.tensor([0, 200, 600, 990])
+TARGETS: list[Target] = ["x0", "eps", "v"]
+STEPS = torch.arange(1000)
+SCHEDULES = [Schedule(kind, shift) for kind in ("cosine", "linear") for shift in (1.0, 2.0)]
 
 
-@pytest.mark.parametrize("kind", ["cosine", "linear"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("target", ["x0", "eps", "v"])
-def test_each_target_leads_back_to_picture_and_noise(target: Target, kind: str) -> None:
-    schedule = Schedule(kind)
-    x0 = normal_B(torch.arange(4), (3, 4, 4), "x0").double().clamp(-1, 1)
-    eps = normal_B(torch.arange(4), (3, 4, 4), "eps").double()
-    x_t = q_sample(x0, eps, STEPS, schedule)
-    output = target_of(target, x0, eps, STEPS, schedule)
-    found = to_x0(target, output, x_t, STEPS, schedule)
-    torch.testing.assert_close(found, x0)
+def test_each_target_leads_back_to_picture_and_noise_at_every_step(target: Target, schedule: Schedule) -> None:
+    steps = STEPS[:-1] if target == "eps" else STEPS  # at zero signal eps says nothing about the picture
+    x0 = normal_B(steps, (3, 4, 4), "x0").double().clamp(-1, 1)
+    eps = normal_B(steps, (3, 4, 4), "eps").double()
+    x_t = q_sample(x0, eps, steps, schedule)
+    output = target_of(target, x0, eps, steps, schedule)
+    found = to_x0(target, output, x_t, steps, schedule)
+    torch.testing.assert_close(found, x0, rtol=1e-9, atol=1e-9)
     # eps is divided by sigma, which is small at step 0
-    torch.testing.assert_close(to_eps(found, x_t, STEPS, schedule), eps, rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(to_eps(found, x_t, steps, schedule), eps, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_three_targets_say_the_same_picture_and_noise(schedule: Schedule) -> None:
+    """v = alpha eps - sigma x0, and through it from any target to any other."""
+    steps = STEPS[:-1]
+    x0, eps = (normal_B(steps, (3, 2, 2), name).double() for name in ("x0", "eps"))
+    x_t = q_sample(x0, eps, steps, schedule)
+    pictures = [to_x0(t, target_of(t, x0, eps, steps, schedule), x_t, steps, schedule) for t in TARGETS]
+    for picture in pictures:
+        torch.testing.assert_close(picture, pictures[0], rtol=1e-9, atol=1e-9)
+        v = target_of("v", picture, to_eps(picture, x_t, steps, schedule), steps, schedule)
+        torch.testing.assert_close(v, target_of("v", x0, eps, steps, schedule), rtol=1e-5, atol=1e-8)
 
 
 def test_v_at_pure_noise_is_the_negative_picture() -> None:

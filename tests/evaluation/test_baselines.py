@@ -54,7 +54,8 @@ def test_each_baseline_paints_what_its_name_says(case: tuple[np.ndarray, dict[st
     assert rows_of(pictures["paste"]) == [grey] * 4 + [RED] * 3 + [grey] * 4 + [RED] + [grey] * 4
     assert rows_of(pictures["paste_limbs"]) == [grey] * 6 + [RED] * 3 + [grey] * 7
     assert rows_of(pictures["mean_colour"]) == [grey] * 4 + [mean] * 8 + [grey] * 4
-    assert rows_of(pictures["paste_mean_fill"]) == [grey] * 4 + [mean] * 2 + [RED] * 3 + [mean] * 3 + [grey] * 4
+    assert rows_of(pictures["paste_mean_fill"]) == [grey] * 4 + [RED] * 3 + [mean] * 4 + [RED] + [grey] * 4
+    assert rows_of(pictures["limbs_mean_fill"]) == [grey] * 4 + [mean] * 2 + [RED] * 3 + [mean] * 3 + [grey] * 4
 
 
 def test_half_covered_pixels_are_mixed(case: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tryon.evaluation import drawings
+from tryon.evaluation.report_text import same
 from tryon.ontology import LABEL_INDEX, PALETTE
 
 
@@ -19,13 +20,13 @@ def grey(height: int = 48, width: int = 36) -> np.ndarray:
 
 
 def test_a_figure_is_the_picture_itself_no_taller_than_asked() -> None:
-    figure = drawings.figure(grey(96, 72), "a photo", height_px=48)
+    figure = drawings.figure(grey(96, 72), same("a photo"), height_px=48)
     header, data = figure.uri.split(",")
     picture = Image.open(io.BytesIO(base64.b64decode(data)))
     assert header == "data:image/jpeg;base64"
     assert picture.size == (figure.width, figure.height) == (36, 48)
     assert np.abs(np.asarray(picture).astype(int) - 120).max() <= 2
-    assert drawings.figure(grey(), "a photo", height_px=480).height == 48
+    assert drawings.figure(grey(), same("a photo"), height_px=480).height == 48
 
 
 def test_labels_take_their_palette_colour_and_the_background_fades() -> None:

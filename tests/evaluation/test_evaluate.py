@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,17 @@ from tiny_world import World
 
 from tryon.config import DatasetConfig, load
 from tryon.dataset import formats
+from tryon.evaluation import by_protocol
 from tryon.evaluation.baselines import BASELINES
 from tryon.evaluation.metrics import METRIC
 from tryon.evaluation.pair_lists import listed_pairs
 from tryon.evaluation.pictures import write_picture
+from tryon.evaluation.protocols import distances
+from tryon.evaluation.protocols.catalogue import CATVTON, TRYON
+from tryon.evaluation.protocols.features import open_extractor
+from tryon.evaluation.protocols.interface import PILLOW_JPEG
+from tryon.evaluation.protocols.prepare import through_file
+from tryon.evaluation.protocols.scoring import Case, Scorer
 from tryon.evaluation.statistics import Estimate
 from tryon.evaluation.summary import verdict
 from tryon.evaluation.truths import read_truth
@@ -132,7 +140,7 @@ def test_a_changed_background_is_seen_outside_and_not_inside(sampled: World, jud
 def test_the_same_pictures_give_the_same_bytes_with_any_number_of_workers(sampled: World, judged: World) -> None:
     sampled.configure(evaluate={"jobs": 2})
     assert sampled.evaluate() == 0
-    for name in ("metrics.parquet", "summary.json"):
+    for name in ("metrics.parquet", "protocols.parquet", "summary.json"):
         expected = (judged.results / "evaluate" / name).read_bytes()
         assert (sampled.results / "evaluate" / name).read_bytes() == expected
 
@@ -160,21 +168,32 @@ def test_a_truth_without_annotation_is_judged_as_a_whole(sampled: World) -> None
 
 def test_missing_weights_give_reasons_and_no_numbers(judged: World) -> None:
     summary = summary_of(judged)
-    reason = "not computed: weights not given"
-    assert summary["not_computed"] == {"lpips": reason, "fid": reason, "kid": reason}
+    reason = "not computed: weights not given (evaluate.{}_weights)"
+    assert summary["not_computed"] == {
+        "lpips": reason.format("lpips"),
+        "fid": reason.format("inception"),
+        "kid": reason.format("inception"),
+        "oks": "not computed: keypoints are given, so there is no model that could look at the results",
+        "preserved_iou": "not computed: no label maps of the results (evaluate.result_labels)",
+        "clip_i": "not computed: no model given (evaluate.clip_model)",
+        "dino": "not computed: no model given (evaluate.dino_model)",
+    }
     assert "lpips" not in set(metrics_of(judged)["metric"])
-    assert {row["value"] for row in summary["sets"]} == {reason}
+    assert {row["value"] for row in summary["sets"]} == {reason.format("inception")}
+    own = summary["protocols"][0]["scores"]
+    assert {row["metric"] for row in own if row["value"] is None} == {"lpips", "fid", "kid"}
 
 
-def test_given_weights_are_used(sampled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def weights(tmp_path: Path) -> dict[str, str]:
+    """Seeded stand-ins as settings: AlexNet and SqueezeNet of torchvision, and a flat Inception."""
     import torch
     import torchvision
 
-    from tryon.evaluation import learned
-
     torch.manual_seed(0)
-    features = torchvision.models.alexnet(weights=None).features
-    torch.save({f"features.{k}": v for k, v in features.state_dict().items()}, tmp_path / "alexnet.pth")
+    for name, build in (("alexnet", torchvision.models.alexnet), ("squeezenet", torchvision.models.squeezenet1_1)):
+        features = build(weights=None).features
+        torch.save({f"features.{k}": v for k, v in features.state_dict().items()}, tmp_path / f"{name}.pth")
 
     class Flat(torch.nn.Module):
         def __init__(self) -> None:
@@ -185,29 +204,111 @@ def test_given_weights_are_used(sampled: World, tmp_path: Path, monkeypatch: pyt
             return self.layers(x)
 
     torch.jit.script(Flat()).save(str(tmp_path / "inception.pt"))
-    monkeypatch.setattr(learned, "MIN_PICTURES_KID", 2)
-    sampled.configure(
-        evaluate={"lpips_weights": str(tmp_path / "alexnet.pth"), "inception_weights": str(tmp_path / "inception.pt")}
-    )
+    files = {"lpips": "alexnet.pth", "lpips_squeeze": "squeezenet.pth", "inception": "inception.pt"}
+    return {f"{name}_weights": str(tmp_path / file) for name, file in files.items()}
+
+
+@pytest.fixture
+def _two_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KID of two pictures: it means nothing, but says whether the right pictures were taken."""
+    few = {
+        name: replace(protocol, kid=protocol.kid and replace(protocol.kid, min_pictures=2, subset_share=1.0))
+        for name, protocol in by_protocol.PROTOCOLS.items()
+    }
+    monkeypatch.setattr(by_protocol, "PROTOCOLS", few)
+
+
+def score_of(summary: dict[str, Any], name: str, **about: str) -> dict[str, Any]:
+    """One number of a protocol."""
+    protocol = next(row for row in summary["protocols"] if row["name"] == name)
+    found = [row for row in protocol["scores"] if about.items() <= row.items()]
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.mark.usefixtures("_two_are_enough")
+def test_given_weights_are_used(sampled: World, weights: dict[str, str]) -> None:
+    sampled.configure(evaluate=weights)
     plant_truths(sampled)
     assert sampled.evaluate() == 0
     summary = summary_of(sampled)
     planted = {"list": "test_unpaired", "size": "64x48", "stage": "sr64"}
     assert value(summary, metric="lpips", region="garment", **planted)["mean"] == 0
     assert value(summary, metric="lpips", region="whole", **planted)["mean"] == 0
-    kept = {"list": "test_unpaired", "size": "64x48", "system": "keep", "metric": "lpips", "region": "garment"}
-    assert value(summary, **kept)["mean"] > 0.005
-    unpaired = [row for row in summary["sets"] if row["metric"] == "kid" and row["list"] == "test_unpaired"]
-    kid = {row["system"]: row["value"] for row in unpaired if row["stage"] in ("sr64", "")}
-    inception, keep, true = learned.Inception(tmp_path / "inception.pt"), [], []
-    for pair in listed_pairs(sampled.pairs, ["test_unpaired"]):
-        keep.append(PackedPhotos(sampled.packs).read(pair.person, (64, 48)).image_HWC)
-        true.append(read_truth(sampled.data, pair, ISAT).on_canvas(pair.category, (64, 48), 255)[0])
-    assert kid["keep"] == pytest.approx(learned.kid(inception.features(keep), inception.features(true), seed=0))
-    assert kid["cascade"] == pytest.approx(learned.kid(inception.features(true), inception.features(true), seed=0))
-    assert set(summary["not_computed"]) == {"fid", "lpips at 32x24"}
+    kept = {"list": "test_unpaired", "size": "64x48", "system": "keep", "metric": "lpips"}
+    assert value(summary, region="garment", **kept)["mean"] > 0.005
+    assert score_of(summary, "tryon", **kept)["value"] == value(summary, region="whole", **kept)["mean"]
+
+    network = open_extractor(TRYON.features, weights["inception_weights"])
+    pairs = listed_pairs(sampled.pairs, ["test_unpaired"])
+    keep = network([PackedPhotos(sampled.packs).read(pair.person, (64, 48)).image_HWC for pair in pairs])
+    true = network([read_truth(sampled.data, pair, ISAT).on_canvas(pair.category, (64, 48), 255)[0] for pair in pairs])
+    few = replace(TRYON.kid, min_pictures=2, subset_share=1.0)
+    for system, stage, features in (("keep", "", keep), ("cascade", "sr64", true)):
+        row = score_of(summary, "tryon", list="test_unpaired", metric="kid", system=system, stage=stage)
+        assert row["value"] == pytest.approx(distances.kid(few, features, true, seed=0).value, abs=1e-6)
+        assert row["against"] == "truth"
+    assert set(summary["not_computed"]) == {"fid", "lpips at 32x24", "oks", "preserved_iou", "clip_i", "dino"}
     assert "FID needs" in summary["not_computed"]["fid"]
     assert set(metrics_of(sampled).query("metric == 'lpips'")["size"]) == {"64x48"}
+
+
+@pytest.mark.usefixtures("_two_are_enough")
+def test_public_protocols_see_the_runs_pictures_as_their_systems_leave_them(
+    sampled: World, weights: dict[str, str]
+) -> None:
+    sampled.configure(evaluate={**weights, "protocols": ["catvton", "hrviton"]})
+    assert sampled.evaluate() == 0
+    summary = summary_of(sampled)
+    paired = {"system": "keep", "list": "test_paired"}
+    files = {"lpips_squeeze_weights": Path(weights["lpips_squeeze_weights"])}
+    scorer = Scorer(CATVTON, {**files, "inception_weights": Path(weights["inception_weights"])})
+    seen = []
+    for pair in listed_pairs(sampled.pairs, ["test_paired"]):
+        photo_HWC = np.asarray(Image.open(sampled.data / pair.truth).convert("RGB"))  # 256x192: no borders
+        kept_HWC = PackedPhotos(sampled.packs).read(pair.person, (64, 48)).image_HWC
+        seen.append(
+            scorer.look_all([Case([through_file(kept_HWC, PILLOW_JPEG)], photo_HWC, ".jpg", "")], CATVTON.paired)[0]
+        )
+    for metric in ("ssim", "lpips"):
+        expected = np.mean([row.values[0][metric] for row in seen])
+        assert score_of(summary, "catvton", metric=metric, **paired)["value"] == pytest.approx(expected, abs=1e-6)
+    few = replace(CATVTON.kid, min_pictures=2)
+    expected_kid = distances.kid(
+        few, np.stack([row.features[0] for row in seen]), np.stack([row.true_features for row in seen]), seed=0
+    )
+    assert score_of(summary, "catvton", metric="kid", **paired)["value"] == pytest.approx(expected_kid.value, abs=1e-3)
+    assert score_of(summary, "catvton", metric="kid", **paired)["scale"] == 1000
+    unpaired = [row for row in summary["protocols"][0]["scores"] if row["list"] == "test_unpaired"]
+    assert {row["metric"] for row in unpaired} == {"fid", "kid"}, "nothing is compared with another garment's photo"
+    assert {row["against"] for row in unpaired} == {"person photos"}
+    reason = "not computed: hrviton is defined for 1024x768, 512x384, 256x192, these results are 64x48"
+    assert {row["reason"] for row in summary["protocols"][1]["scores"]} == {reason}
+    assert summary["not_computed"]["kid"] == "not computed: evaluate.protocols does not name tryon"
+    rows = pd.read_parquet(sampled.results / "evaluate" / "protocols.parquet")
+    assert set(rows["protocol"]) == {"catvton"}
+    assert len(rows) == 2 * 8 * 2  # pairs of the paired list x lines at the final size x (SSIM, LPIPS)
+
+
+@pytest.mark.usefixtures("_two_are_enough")
+def test_persons_whose_photo_no_paired_list_names_are_told(sampled: World, weights: dict[str, str]) -> None:
+    pairs = pd.read_parquet(sampled.pairs)
+    pairs[pairs["kind"] == "unpaired"].to_parquet(sampled.pairs, index=False)
+    sampled.configure(evaluate={**weights, "protocols": ["catvton"]}, sample={"lists": ["test_unpaired"]})
+    assert sampled.evaluate() == 0
+    scores = summary_of(sampled)["protocols"][0]["scores"]
+    assert {row["value"] for row in scores} == {None}
+    assert all("no paired list names the photo of 2 persons" in row["reason"] for row in scores)
+
+
+def test_a_folder_that_protocols_know_as_truths_is_padded_not_scaled() -> None:
+    image_HWC = np.random.default_rng(0).integers(0, 256, (101, 60, 3), dtype=np.uint8)
+    canvas_HWC = by_protocol.on_own_canvas(image_HWC, (64, 48), fill=7)
+    assert canvas_HWC.shape == (104, 78, 3)
+    assert (canvas_HWC[1:102, 9:69] == image_HWC).all()
+    assert (canvas_HWC[:, :9] == 7).all()
+    same_HWC = by_protocol.on_own_canvas(canvas_HWC, (64, 48))
+    assert (same_HWC == canvas_HWC).all()
 
 
 def test_dropped_pairs_leave_every_system(sampled: World) -> None:

@@ -19,7 +19,7 @@ def test_every_stage_is_judged_at_its_size_and_everything_at_the_final_one() -> 
     ]
     for size in (32, 64):
         names = [e.system for e in table if e.kind == "baseline" and e.judged_hw[0] == size]
-        assert names == ["keep", "paste", "paste_limbs", "mean_colour", "paste_mean_fill"]
+        assert names == ["keep", "paste", "paste_limbs", "mean_colour", "paste_mean_fill", "limbs_mean_fill"]
 
 
 def test_enlarging_paints_the_region_and_keeps_the_person() -> None:

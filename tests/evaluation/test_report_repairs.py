@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tryon.errors import UserError
-from tryon.evaluation.page import TEMPLATES
+from tryon.evaluation.page import environment
 from tryon.evaluation.report_facts import Results
 from tryon.evaluation.report_repairs import NUM_SHOWN, doubtful, mended
 
@@ -49,11 +49,7 @@ def test_low_scores_of_used_photos_are_listed(results: Results) -> None:
 
 
 def test_the_section_names_kinds_photos_and_scores(results: Results) -> None:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.filters["thousands"] = str
-    template = environment.get_template("repairs.html")
+    template = environment("en").get_template("repairs.html")
     text = template.render(mended=mended(results), doubtful=doubtful(results))
     assert "EXIF rotation" in text
     assert "<code>person/NA</code>" in text

@@ -62,7 +62,7 @@ def test_doubtful_cut_outs_come_first_the_worst_agreement_leading(scored: World)
     assert [entry.id for entry in found.entries[:3]] == [names[1], names[0], names[2]]
     assert [bool(entry.doubts) for entry in found.entries[:4]] == [True, True, True, False]
     assert found.entries[0].doubts == ["up: agreement 0.60 < 0.85", "up: stability 0.50 < 0.82"]
-    assert found.entries[0].scores == ["up: agreement 0.90, predicted iou 0.95"]
+    assert [line.plain("en") for line in found.entries[0].scores] == ["up: agreement 0.90, predicted IoU 0.95"]
     assert (found.num_doubtful, found.num_cut) == (3, len(names))
     agreement = {row.id: row.agreement for row in Results.open(scored.results).table("cutouts").itertuples()}
     rest = [agreement[entry.id] for entry in found.entries[3:]]
@@ -81,7 +81,7 @@ def test_the_sheet_is_as_long_as_asked_for(scored: World) -> None:
 
 
 def test_trusted_annotations_need_no_review_and_the_page_says_so(copied: World) -> None:
-    assert sheet(copied) == Review([], 0, 0, {"annotation": "#ffb000", "cut-out": "#0052ff"})
+    assert sheet(copied) == Review([], 0, 0, {"annotation": "#ffb000", "cutout": "#0052ff"})
     assert "The cut-outs are the annotations themselves" in page(copied)
 
 

@@ -126,6 +126,23 @@ def test_new_weights_remake_their_stage_and_what_follows(world: World) -> None:
     assert all(after_base[name] != after_sr[name] for name in before)
 
 
+def test_a_stages_own_sampling_settings_remake_that_stage_and_what_follows(world: World) -> None:
+    assert world.sample("cascade", "base", "sr64") == 0
+    before = all_bytes(world)
+    world.configure(sample={"stages": {"sr64": {"num_steps": 3}}})
+    assert world.sample("cascade", "base", "sr64") == 0
+    after_sr = all_bytes(world)
+    assert {name.split("/")[1] for name in before if before[name] != after_sr[name]} == {"sr64"}
+    times = {path: path.stat().st_mtime_ns for path in (world.results / "sample").rglob("*.png")}
+    # said for all or for each: the settings that a stage ends up with are what counts
+    world.configure(sample={"num_steps": 3, "stages": {"base": {"num_steps": 2}}})
+    assert world.sample("cascade", "base", "sr64") == 0
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    world.configure(sample={"num_steps": 3})
+    assert world.sample("cascade", "base", "sr64") == 0
+    assert all(after_sr[name] != content for name, content in all_bytes(world).items())
+
+
 def test_another_seed_makes_other_pictures(world: World, judged: World) -> None:
     world.configure(sample={"seed": 1})
     assert world.sample("cascade", "base", "sr64") == 0

@@ -67,7 +67,8 @@ class World:
         folder = self.results / "evaluate"
         return self.tryon(
             "evaluate", "--data", self.data, "--results", self.results, "--pairs", self.pairs, "--packs", *self.packs,
-            "--samples", *indices, "--out", folder / "metrics.parquet", "--summary", folder / "summary.json",
+            "--samples", *indices, "--out", folder / "metrics.parquet", "--protocols", folder / "protocols.parquet",
+            "--summary", folder / "summary.json",
         )  # fmt: skip
 
     def configure(self, **changes: dict[str, object]) -> None:
@@ -114,6 +115,7 @@ def write_training(world: World, name: str, seed: int = 0) -> None:
     from tryon.config import load
     from tryon.digests import config_digest
     from tryon.files import sha256_file
+    from tryon.keypoints import CONVENTION
     from tryon.methods import make_stage
 
     config = load(world.config)
@@ -124,7 +126,12 @@ def write_training(world: World, name: str, seed: int = 0) -> None:
     folder, run = world.results / "train" / name, world.results / "runs" / f"{name}-0123456789ab"
     folder.mkdir(parents=True, exist_ok=True)
     run.mkdir(parents=True, exist_ok=True)
-    metadata = {"stage": name, "settings_digest": config_digest(name, config.stages[name]), "agnostic": "limbs"}
+    metadata = {
+        "stage": name,
+        "settings_digest": config_digest(name, config.stages[name]),
+        "agnostic": "limbs",
+        "keypoints": CONVENTION,
+    }
     save_file(network.state_dict(), folder / "weights.safetensors", metadata=metadata)
     summary = {
         "stage": name, "kind": config.stages[name].kind, "step": 40, "num_params": 1234, "val_loss": 0.125,

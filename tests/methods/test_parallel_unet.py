@@ -34,7 +34,9 @@ def network(**settings: object) -> ParallelUNet:
     return awake(ParallelUNet(NetworkConfig.model_validate({**TINY, **settings}), 7))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("settings", [{}, {"garment_sees_time": True}, {"attention_positions": False}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"garment_sees_time": True}, {"attention_positions": "none"}, {"attention_positions": "pose"}]
+)
 @torch.no_grad()
 def test_output_depends_on_every_input(settings: dict[str, Any]) -> None:
     net, given = network(**settings), inputs()

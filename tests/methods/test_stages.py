@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import Any
 
@@ -10,10 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from mannequins import TINY, awake, batch, stage
+from pydantic import ValidationError
 
-from tryon.config import SampleConfig
+from tryon.config import SamplingConfig
 from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
+from tryon.methods.seeds import integers_B
 from tryon.methods.tryondiffusion.denoising import (
     GARMENT_SD,
     PICTURE_SD,
@@ -57,7 +58,7 @@ def test_loss_is_per_sample_finite_and_a_function_of_the_seeds(kind: str) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_samples_are_in_range_keep_the_known_pixels_and_do_not_depend_on_the_batch(kind: str) -> None:
     tiny, network, target, conditions = ready(kind)
-    cfg = SampleConfig(num_steps=3, sampler="ddpm", guidance=1.5)
+    cfg = SamplingConfig(num_steps=3, sampler="ddpm", guidance=1.5)
     pictures = tiny.sample(network, conditions, SEEDS, cfg)
     assert pictures.shape == target.shape
     assert pictures.dtype == torch.float32
@@ -84,29 +85,73 @@ def test_a_dropped_garment_leaves_no_trace(kind: str) -> None:
     assert (kept - loss_B).abs().max() > 1e-4
 
 
-@torch.no_grad()
-def test_the_share_of_dropped_conditions_is_the_configured_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny, network, _, _ = ready(diffusion={"condition_dropout": 0.25})
+def null_parts(monkeypatch: pytest.MonkeyPatch, num: int, **dropout: float) -> dict[str, torch.Tensor]:
+    """Which conditions the network of a training step did not get, bool [num] by name."""
+    tiny, network, _, _ = ready(diffusion=dropout)
     target, conditions = batch(1)
-    dropped: list[torch.Tensor] = []
-    original = Conditions.without_garment
+    seen: list[Conditions] = []
+    monkeypatch.setattr(tiny, "predict", lambda _net, x, _steps, known, _: (seen.append(known.conditions), x)[1])
+    many = conditions.select(torch.zeros(num, dtype=torch.long))
+    for is_training in (True, False):
+        tiny.loss_B(
+            network, target.expand(num, -1, -1, -1), many, torch.arange(num), condition_dropout=is_training
+        )  # fmt: skip
+    assert all(torch.equal(seen[1].tensors()[name], value) for name, value in many.tensors().items())
+    return {name: (seen[0].tensors()[name] == 0).flatten(1).all(dim=1) for name in many.tensors()}
 
-    def watched(self: Conditions, drop_B: torch.Tensor) -> Conditions:
-        dropped.append(drop_B)
-        return original(self, drop_B)
 
-    monkeypatch.setattr(Conditions, "without_garment", watched)
-    many = conditions.select(torch.zeros(400, dtype=torch.long))
-    tiny.loss_B(network, target.expand(400, -1, -1, -1), many, torch.arange(400), condition_dropout=True)
-    assert 74 <= int(dropped[0].sum()) <= 126  # 100 expected, 3 standard deviations
-    tiny.loss_B(network, target, conditions, torch.arange(1), condition_dropout=False)
-    assert len(dropped) == 1
+GARMENT_PARTS = ("garment_B3HW", "garment_mask_B1HW", "prealigned_B3HW", "prealigned_mask_B1HW")
+
+
+@torch.no_grad()
+def test_joint_dropout_trains_the_null_branch_as_often_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that guidance subtracts is missing at once, never a part of it."""
+    null = null_parts(monkeypatch, 400, condition_dropout=0.25)
+    for name in (*GARMENT_PARTS, "garment_keypoints_BK3"):
+        assert torch.equal(null[name], null["garment_B3HW"])
+    assert 74 <= int(null["garment_B3HW"].sum()) <= 126  # 100 expected, 3 standard deviations
+    assert not null["person_keypoints_BK3"].any()
+    assert not null["agnostic_B3HW"].any()
+
+
+@torch.no_grad()
+def test_independent_dropout_drops_each_condition_by_itself_and_all_of_them_at_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    null = null_parts(monkeypatch, 800, condition_dropout=0.0, independent_dropout=0.4)
+    for name in GARMENT_PARTS:
+        assert torch.equal(null[name], null["garment_B3HW"])
+    parts = [null["garment_B3HW"], null["garment_keypoints_BK3"], null["person_keypoints_BK3"]]
+    for part in parts:
+        assert 278 <= int(part.sum()) <= 362  # 320 expected, 3 standard deviations
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert 97 <= int((parts[one] & parts[other]).sum()) <= 159  # 128 expected if independent
+    # what guidance subtracts: no garment, no garment pose, but the person's pose
+    assert 50 <= int((parts[0] & parts[1] & ~parts[2]).sum()) <= 104  # 77 expected
+
+
+@torch.no_grad()
+def test_both_dropouts_together_train_the_null_branch_at_least_as_often_as_the_joint_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    null = null_parts(monkeypatch, 800, condition_dropout=0.2, independent_dropout=0.3)
+    is_null = null["garment_B3HW"] & null["garment_keypoints_BK3"]
+    assert 179 <= int(is_null.sum()) <= 256  # (0.2 + 0.8 * 0.09) * 800 = 218 expected
+
+
+@torch.no_grad()
+def test_losing_garment_and_pose_one_by_one_is_the_null_branch_of_guidance() -> None:
+    _, conditions = batch(2)
+    both, neither = torch.ones(2, dtype=torch.bool), torch.zeros(2, dtype=torch.bool)
+    one_by_one, at_once = conditions.without_each(both, both, neither), conditions.without_garment(both)
+    for name, value in at_once.tensors().items():
+        assert torch.equal(one_by_one.tensors()[name], value)
 
 
 @pytest.mark.parametrize("field", ["agnostic_B3HW", "garment_B3HW", "prealigned_B3HW", "person_keypoints_BK3"])
 def test_samples_depend_on_each_condition(field: str) -> None:
     tiny, network, _, conditions = ready()
-    cfg = SampleConfig(num_steps=2)
+    cfg = SamplingConfig(num_steps=2)
     before = tiny.sample(network, conditions, SEEDS, cfg)
     values = conditions.tensors()
     # pictures of the neighbour; a pose at half size (the neighbours' poses are almost alike)
@@ -128,10 +173,10 @@ def test_guidance_is_one_call_of_twice_the_batch(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(tiny, "predict", watched)
     one_step = {"num_steps": 1, "sampler": "ddim"}
-    guided = tiny.sample(network, conditions, SEEDS, SampleConfig(guidance=2.0, **one_step))
+    guided = tiny.sample(network, conditions, SEEDS, SamplingConfig(guidance=2.0, **one_step))
     null = conditions.without_garment(torch.ones(3, dtype=torch.bool))
     with_garment, without = (
-        tiny.sample(network, part, SEEDS, SampleConfig(guidance=1.0, **one_step)) for part in (conditions, null)
+        tiny.sample(network, part, SEEDS, SamplingConfig(guidance=1.0, **one_step)) for part in (conditions, null)
     )
     assert sizes == [6, 3, 3]
     free = (with_garment.abs() < 1) & (without.abs() < 1) & (guided.abs() < 1)
@@ -145,20 +190,58 @@ def test_garment_features_are_computed_once_per_sampling_run(monkeypatch: pytest
     calls: list[int] = []
     original = network.garment.forward
     monkeypatch.setattr(network.garment, "forward", lambda *given: (calls.append(1), original(*given))[1])
-    tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=4))
     assert len(calls) == 1
     # the same network, told that its features may not be kept
     network.sees_time = True
     monkeypatch.setattr(type(network.embedding), "forward", _without_time(type(network.embedding).forward))
-    fresh = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    fresh = tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=4))
     network.sees_time = False
-    cached = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4))
+    cached = tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=4))
     assert len(calls) == 1 + 4 + 1
     torch.testing.assert_close(fresh, cached)
 
 
 def _without_time(forward: Any) -> Any:
     return lambda self, pose_BE, t_B, level_B: forward(self, pose_BE, None, level_B)
+
+
+@pytest.mark.parametrize("kind", ["parallel_unet", "parallel_unet_sr", "imagen_sr"])
+def test_outside_the_guidance_interval_half_the_rows_are_computed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny, network, _, conditions = ready(kind)
+    assert isinstance(tiny, DenoisingStage)
+    rows: list[int] = []
+    predict = tiny.predict
+
+    def watched(network: Any, x_BCHW: torch.Tensor, *rest: Any) -> torch.Tensor:
+        rows.append(len(x_BCHW))
+        return predict(network, x_BCHW, *rest)
+
+    monkeypatch.setattr(tiny, "predict", watched)
+
+    def sampled(guidance: float, interval: tuple[float, float]) -> torch.Tensor:
+        cfg = SamplingConfig(num_steps=4, guidance=guidance, guidance_interval=interval)
+        return tiny.sample(network, conditions, SEEDS, cfg)
+
+    inner = sampled(3.0, (0.5, 0.75))  # of t = 1, 0.75, 0.5, 0.25
+    assert rows == [3, 6, 6, 3]
+    nowhere, everywhere = sampled(3.0, (0.1, 0.2)), sampled(3.0, (0.0, 1.0))
+    torch.testing.assert_close(nowhere, sampled(1.0, (0.0, 1.0)))
+    assert not torch.equal(inner, everywhere)
+    assert not torch.equal(inner, nowhere)
+
+
+def test_dynamic_clipping_keeps_contrast_that_cutting_off_saturates() -> None:
+    tiny, network, _, conditions = ready(network={**TINY, "residual": False, "prealigned": False})
+    pictures = {
+        clip: tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=2, guidance=6.0, clip=clip))
+        for clip in ("static", "dynamic")
+    }
+    inside = conditions.region_B1HW.expand_as(pictures["static"]) == 1
+    saturated = {clip: (picture[inside].abs() == 1).float().mean().item() for clip, picture in pictures.items()}
+    assert saturated["dynamic"] < 0.5 * saturated["static"], saturated
+    assert torch.equal(pictures["dynamic"][~inside], pictures["static"][~inside])
+    assert pictures["dynamic"].abs().max() <= 1
 
 
 @torch.no_grad()
@@ -213,7 +296,7 @@ def test_each_target_samples_without_a_first_guess(target: str) -> None:
     )
     assert tiny.loss_B(network, picture, conditions, SEEDS, condition_dropout=True).isfinite().all()
     for sampler in ("ddim", "ddpm", "dpmpp", "unipc"):
-        cfg = SampleConfig(num_steps=4, sampler=sampler, guidance=2.0)
+        cfg = SamplingConfig(num_steps=4, sampler=sampler, guidance=2.0)
         assert tiny.sample(network, conditions, SEEDS, cfg).isfinite().all()
 
 
@@ -245,7 +328,7 @@ def test_superres_learns_from_the_shrunk_truth_and_is_told_the_noise(kind: str) 
     levels = {}
     for level in (0.0, 0.8):
         part, *_ = ready(kind, diffusion={"low_noise_sample": level})
-        levels[level] = part.sample(network, conditions, SEEDS, SampleConfig(num_steps=1))
+        levels[level] = part.sample(network, conditions, SEEDS, SamplingConfig(num_steps=1))
     assert (levels[0.0] - levels[0.8]).abs().max() > 1e-2
 
 
@@ -258,7 +341,7 @@ def test_an_untrained_superres_stage_enlarges_and_adds_the_garments_texture() ->
         target, conditions = batch(2, tiny.size_hw)
         low = F.interpolate(target, size=(16, 12), mode="area")
         network = tiny.build().eval()
-        found = tiny.sample(network, conditions.with_low(low), SEEDS[:2], SampleConfig(num_steps=2))
+        found = tiny.sample(network, conditions.with_low(low), SEEDS[:2], SamplingConfig(num_steps=2))
         expected = F.interpolate(low, size=(32, 24), mode="bicubic")
         inside = conditions.region_B1HW.expand_as(target) == 1
         if prealigned:
@@ -273,7 +356,7 @@ def test_an_untrained_superres_stage_enlarges_and_adds_the_garments_texture() ->
 def test_superres_without_or_with_a_wrong_low_picture_is_refused() -> None:
     tiny, network, target, conditions = ready("parallel_unet_sr")
     with pytest.raises(ValueError, match=r"starts from pictures of \(16, 12\), got \(32, 24\)"):
-        tiny.sample(network, conditions.with_low(target), SEEDS, SampleConfig(num_steps=1))
+        tiny.sample(network, conditions.with_low(target), SEEDS, SamplingConfig(num_steps=1))
 
 
 @torch.no_grad()
@@ -292,14 +375,14 @@ def test_imagen_trains_on_crops_and_samples_whole_pictures(monkeypatch: pytest.M
     assert sizes == [(3, 3, 16, 8)]
     same_noise_other_place = tiny.loss_B(network, target, conditions, SEEDS + 5, condition_dropout=False)
     assert not torch.equal(first, same_noise_other_place)
-    tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=1))
+    tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=1))
     assert sizes[-1] == (3, 3, 32, 24)
 
 
 def test_regression_is_one_call_without_noise() -> None:
     tiny, network, target, conditions = ready("regression")
-    one = tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=20, guidance=3.0))
-    other = tiny.sample(network, conditions, SEEDS + 1, SampleConfig(num_steps=2, sampler="ddpm"))
+    one = tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=20, guidance=3.0))
+    other = tiny.sample(network, conditions, SEEDS + 1, SamplingConfig(num_steps=2, sampler="ddpm"))
     assert torch.equal(one, other)
     losses = [tiny.loss_B(network, target, conditions, seeds, condition_dropout=False) for seeds in (SEEDS, SEEDS + 1)]
     assert torch.equal(*losses)
@@ -308,25 +391,24 @@ def test_regression_is_one_call_without_noise() -> None:
     assert bool((error > 0).all())
 
 
-def test_overfit_is_reached_by_sampling_from_noise() -> None:
-    """Two pairs with exchanged garments, so that only the garment says what to draw."""
-    torch.manual_seed(0)
-    tiny = stage(network={**TINY, "residual": False}, diffusion={"condition_dropout": 0.0})
-    target, conditions = batch(2)
-    network = tiny.build()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    rows = torch.arange(8) % 2
-    many_target, many = target[rows], conditions.select(rows)
-    losses = []
-    for step in range(250):
-        seeds = torch.arange(8) + 8 * step
-        loss = tiny.loss_B(network, many_target, many, seeds, condition_dropout=True).mean()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    assert sum(losses[-20:]) / 20 < 0.1 * sum(losses[:5]) / 5
-    pictures = tiny.sample(network.eval(), conditions, SEEDS[:2], SampleConfig(num_steps=20))
-    inside = conditions.region_B1HW.expand_as(target) == 1
-    psnr_db = 10 * math.log10(4 / (pictures - target)[inside].square().mean().item())
-    assert psnr_db > 24, f"{psnr_db:.1f} dB"
+@pytest.mark.parametrize(("target", "residual"), [("x0", True), ("x0", False), ("eps", False), ("v", False)])
+@torch.no_grad()
+def test_min_snr_multiplies_the_loss_of_each_sample_by_the_weight_of_its_step(target: str, residual: bool) -> None:
+    network_settings = {**TINY, "residual": residual, "prealigned": residual}
+    plain, network, picture, conditions = ready(network=network_settings, diffusion={"target": target})
+    weighted, *_ = ready(
+        network=network_settings, diffusion={"target": target, "loss_weight": "min_snr", "min_snr_gamma": 0.1}
+    )
+    assert isinstance(plain, DenoisingStage)
+    losses = [part.loss_B(network, picture, conditions, SEEDS, condition_dropout=False) for part in (plain, weighted)]
+    steps_B = integers_B(SEEDS, 1000, "time")
+    schedule = plain.schedule
+    snr_B = (schedule.alphas[steps_B] / schedule.sigmas[steps_B]) ** 2
+    weight_B = snr_B.clamp(max=0.1) / {"x0": 1, "eps": snr_B, "v": snr_B + 1}[target]
+    torch.testing.assert_close(losses[1], losses[0] * weight_B.float())
+    assert (weight_B - 1).abs().max() > 0.1
+
+
+def test_regression_cannot_weigh_noise_levels() -> None:
+    with pytest.raises(ValidationError, match="loss_weight min_snr weighs noise levels"):
+        stage("regression", diffusion={"loss_weight": "min_snr"})

@@ -11,6 +11,7 @@ import os
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
-from tryon.config import Config, SampleConfig, StageConfig, parse
+from tryon.config import Config, SamplingConfig, StageConfig, parse
 from tryon.errors import TryAgain, UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import normal_B, uniform_B
@@ -62,14 +64,21 @@ class TinyStage(Stage):
         if condition_dropout:
             conditions = conditions.without_garment(uniform_B(seeds_B, "drop") < 0.1)
         noisy_B3HW = (1 - time_B) * target_B3HW + time_B * noise_B3HW
-        made_B3HW = network(noisy_B3HW, conditions.agnostic_B3HW, conditions.garment_B3HW)
+        with autocast(self.cfg.train.precision):
+            made_B3HW = network(noisy_B3HW, conditions.agnostic_B3HW, conditions.garment_B3HW).float()
         return (made_B3HW - target_B3HW).square().mean(dim=(1, 2, 3))
 
     def sample(
-        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig
     ) -> torch.Tensor:
         noise_B3HW = normal_B(seeds_B, (3, *self.size_hw), "start")
         return network(noise_B3HW, conditions.agnostic_B3HW, conditions.garment_B3HW).clamp(-1, 1)
+
+
+def autocast(precision: str) -> AbstractContextManager[object]:
+    """Arithmetic of the network alone, as the real stages have it."""
+    dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    return torch.autocast("cpu", dtypes[precision]) if precision in dtypes else nullcontext()
 
 
 class TinyNetwork(nn.Module):
@@ -97,6 +106,55 @@ class DroppingStage(TinyStage):
 
 def dropping_stage(name: str, config: Config) -> Stage:
     return DroppingStage(name, config.stages[name])
+
+
+class StackedNetwork(nn.Module):
+    """A network with a list of blocks, which fsdp gathers one by one, and a part that is used by another name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into = nn.Conv2d(9, 8, 3, padding=1)
+        self.blocks = nn.ModuleList(Block() for _ in range(3))
+        self.out = nn.Conv2d(8, 3, 3, padding=1)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(
+        self, noisy_B3HW: torch.Tensor, agnostic_B3HW: torch.Tensor, garment_B3HW: torch.Tensor
+    ) -> torch.Tensor:
+        features = self.begin(noisy_B3HW, agnostic_B3HW, garment_B3HW)
+        for block in self.blocks:
+            features = block(features)
+        return self.out(features)
+
+    def begin(self, *planes: torch.Tensor) -> torch.Tensor:
+        return self.into(torch.cat(planes, dim=1))
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(2, 8)
+        self.conv = nn.Conv2d(8, 8, 3, padding=1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features + self.conv(functional.silu(self.norm(features)))
+
+
+class StackedStage(TinyStage):
+    """Samples by a method of the network beside its forward, as the Parallel-UNet's cache does."""
+
+    def build(self) -> nn.Module:
+        return StackedNetwork()
+
+    def sample(self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig) -> Any:
+        noise_B3HW = normal_B(seeds_B, (3, *self.size_hw), "start")
+        features = network.begin(noise_B3HW, conditions.agnostic_B3HW, conditions.garment_B3HW)
+        assert features.isfinite().all()
+        return super().sample(network, conditions, seeds_B, cfg)
+
+
+def stacked_stage(name: str, config: Config) -> Stage:
+    return StackedStage(name, config.stages[name])
 
 
 class SlowStage(TinyStage):
@@ -248,7 +306,13 @@ def start(
     return child
 
 
-def start_ranks(args: Namespace, num: int, port: int) -> list[BaseProcess]:
+def start_ranks(
+    args: Namespace,
+    num: int,
+    port: int,
+    make_stage: Callable[[str, Config], Stage] = tiny_stage,
+    setup: Callable[[], None] | None = None,
+) -> list[BaseProcess]:
     """Start `num` processes that train together over gloo, as torchrun would."""
     common = {
         "WORLD_SIZE": str(num),
@@ -258,7 +322,10 @@ def start_ranks(args: Namespace, num: int, port: int) -> list[BaseProcess]:
         "OMP_NUM_THREADS": "1",
         "DUMP_WEIGHTS_OF_RANKS": str(args.results),
     }
-    return [start(args, environment={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(num)]
+    return [
+        start(args, make_stage, setup=setup, environment={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(num)
+    ]
 
 
 def _child(
@@ -281,13 +348,17 @@ def _child(
 
 def _dump_weights_of_ranks(folder: Path) -> None:
     """Make the trainer of each process write its own weights: only the first one's become a result."""
-    from tryon.training import train
+    from tryon.training import parallel, train
 
     original = train.train
 
     def train_and_dump(*args: Any) -> Any:
         trainer = original(*args)
-        save_torch_file(trainer.network.state_dict(), folder / f"rank{os.environ['RANK']}.safetensors")
+        weights = parallel.whole(trainer.network.state_dict(), keep=True)
+        save_torch_file(weights, folder / f"rank{os.environ['RANK']}.safetensors")
+        own = [p.to_local() if isinstance(p, DTensor) else p for p in trainer.network.parameters()]
+        own += [p.to_local() if isinstance(p, DTensor) else p for p in trainer.ema.network.parameters()]
+        (folder / f"rank{os.environ['RANK']}.params").write_text(str(sum(tensor.numel() for tensor in own)))
         return trainer
 
     train.train = train_and_dump

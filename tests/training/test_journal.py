@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from tryon import files
+from tryon.errors import UserError
 from tryon.training.journal import Journal, Meter, duration, read_metrics
 
 
@@ -33,6 +37,43 @@ def test_of_a_repeated_step_the_last_line_counts_and_a_torn_one_is_skipped(tmp_p
     assert [(row["step"], row["loss"]) for row in read_metrics(tmp_path, "train")] == [(1, 0.9), (2, 0.8), (3, 0.6)]
     assert [row["loss"] for row in read_metrics(tmp_path, "val")] == [0.5]
     assert read_metrics(tmp_path / "nothing", "train") == []
+
+
+def test_a_torn_line_does_not_spoil_the_next(tmp_path: Path) -> None:
+    for name in ("metrics.jsonl", "events.jsonl"):
+        (tmp_path / name).write_text('{"kind": "train", "step": 1, "loss": 1.0}\n{"kind": "tr')
+    journal = make(tmp_path, io.StringIO(), [])
+    journal.metrics("train", 2, loss=0.5)
+    journal.say("saved", step=2)
+    assert [row["step"] for row in read_metrics(tmp_path, "train")] == [1, 2]
+    assert json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])["event"] == "saved"
+
+
+def test_a_full_disk_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = make(tmp_path, io.StringIO(), [])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "append_jsonl", full)
+    with pytest.raises(UserError, match=f"no space left for the journals in {tmp_path}; its checkpoints are untouched"):
+        journal.metrics("train", 1, loss=1.0)
+    with pytest.raises(UserError, match="free some space and start again"):
+        journal.say("saved", step=1)
+
+
+def test_numbers_go_to_trackers_too(tmp_path: Path) -> None:
+    seen: list[tuple[dict[str, float], int]] = []
+    journal = Journal(
+        tmp_path,
+        num_steps=2,
+        stage="base",
+        track=lambda values, step: seen.append((values, step)),
+        stream=io.StringIO(),
+    )
+    journal.metrics("train", 1, loss=0.5, lr=0.1)
+    journal.metrics("val", 2, loss=0.25)
+    assert seen == [({"train/loss": 0.5, "train/lr": 0.1}, 1), ({"val/loss": 0.25}, 2)]
 
 
 def test_a_log_gets_a_plain_line_every_ten_seconds(tmp_path: Path) -> None:

@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 import rig
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from test_checkpoints import Bomb
 
 from tryon import config as configuration
 from tryon.errors import UserError
 from tryon.evaluation.trained import read_trained
 from tryon.files import read_json, sha256_file
 from tryon.methods import make_stage
+from tryon.training import train
 from tryon.training.journal import read_metrics
 from tryon.training.train import save_weights
 
@@ -163,19 +165,58 @@ def test_weights_remember_their_agnostic_rule_and_serve_no_other(tmp_path: Path)
         read_trained(config, ["base"], [args.weights], "sam")
 
 
+def test_weights_remember_their_keypoints_and_serve_no_others(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "CONVENTION", "openpose_18")  # an earlier version of the project, say
+    args = rig.arguments(data, tmp_path, num_steps=1)
+    rig.train_here(args)
+    assert read_json(args.summary)["keypoints"] == "openpose_18"
+    with pytest.raises(UserError, match=r"trained on keypoints of the set 'openpose_18', but photos .* 'coco_17'"):
+        read_trained(configuration.load(args.config), ["base"], [args.weights], "limbs")
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pt", "weights.ckpt"])
+def test_a_pickle_given_as_weights_is_not_opened(name: str, data: Path, tmp_path: Path) -> None:
+    args = rig.arguments(data, tmp_path)
+    mark = tmp_path / "the code in the pickle ran"
+    torch.save({"w": Bomb(mark)}, tmp_path / name)
+    with pytest.raises(UserError, match=f"{name}: not a safetensors file, and nothing else is opened"):
+        read_trained(configuration.load(args.config), ["base"], [tmp_path / name], "limbs")
+    assert not mark.exists()
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_a_finished_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = rig.arguments(data, tmp_path, num_steps=2)
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "save_file", full)
+        with pytest.raises(UserError, match=r"no space left for .*weights.safetensors .* is finished and whole: free"):
+            rig.train_here(args)
+    rig.train_here(args)
+    assert args.weights.exists()
+    events = [json.loads(line)["event"] for line in (args.run_dir / "events.jsonl").read_text().splitlines()]
+    assert events.count("finished") == 1
+
+
 def test_run_directories_follow_science_and_not_the_machine(data: Path, tmp_path: Path) -> None:
     def run_dirs() -> int:
         return len(list((tmp_path / "runs").iterdir()))
 
-    def train(**train: Any) -> None:
+    def train_with(**train: Any) -> None:
         args = rig.arguments(data, tmp_path, num_steps=1, **train)
         args.run_dir = None
         rig.train_here(args)
 
-    train()
-    train(checkpoint_every=7, log_every=3, keep_checkpoints=5, val_pairs=2, workers=1)
+    train_with()
+    train_with(checkpoint_every=7, log_every=3, keep_checkpoints=5, val_pairs=2, workers=1)
     assert run_dirs() == 1
-    train(lr=2e-2)
+    train_with(lr=2e-2)
     assert run_dirs() == 2
     rig.write_data(tmp_path / "other", white_person=0)
     args = rig.arguments(tmp_path / "other", tmp_path, num_steps=1)

@@ -125,3 +125,12 @@ def test_the_package_need_not_be_installed(bare: Path, tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert f"{bare}/tryon" in ran.stdout + ran.stderr or "rule dataset" in ran.stdout + ran.stderr
+
+
+def test_snakemakes_own_report_holds_the_page_and_its_captions(finished: Path, tmp_path: Path) -> None:
+    page = tmp_path / "run.html"
+    snakemake(finished, "--report", str(page)).check()
+    text = page.read_text(encoding="utf-8")
+    assert "index.html" in text
+    assert "One page of everything" in text
+    assert "A virtual try-on cascade" in text

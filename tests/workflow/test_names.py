@@ -22,9 +22,9 @@ ORDER = ["input", "output", "log", "benchmark", "params", "threads", "resources"
 # Part of the package -> layer; a module imports its own layer and those below.
 CORE = ["errors", "files", "digests", "config", "environments", "ontology", "images", "geometry", "items", "weights"]
 LAYERS = {
-    **dict.fromkeys([*CORE, "provenance", "shims", "leash", "slurm", "slurm_watch", "runs"], 0),
+    **dict.fromkeys([*CORE, "provenance", "shims", "leash", "slurm", "slurm_watch", "runs", "gpus"], 0),
     **dict.fromkeys(["studio", "dataset", "prepare", "diffusion", "methods", "packed", "keypoints"], 1),
-    **dict.fromkeys(["training", "evaluation", "export", "fit", "check", "doctor", "status", "gc"], 2),
+    **dict.fromkeys(["training", "evaluation", "export", "fit", "check", "doctor", "status", "gc", "plan"], 2),
     **dict.fromkeys(["cli", "workflow", "launch"], 3),
 }
 

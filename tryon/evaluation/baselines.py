@@ -7,8 +7,9 @@ the same function, at every size it is judged at, and like them it leaves what l
 - paste: the garment cut-out, moved to the person by one affine map of keypoints, over the person's own picture.
 - paste_limbs: the same with sleeves and trouser legs that follow their limbs, as the networks are given it.
 - mean_colour: the region in the garment's mean colour.
-- paste_mean_fill: mean_colour, with the limb-following garment over it; hard to beat in PSNR by anything that draws
-  texture, because the mean is what PSNR likes best.
+- paste_mean_fill: mean_colour with paste over it; hard to beat in PSNR by anything that draws texture, because the
+  mean is what PSNR likes best.
+- limbs_mean_fill: the same with the limb-following garment; as near as a picture comes without learning.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ BASELINES = {
     "paste": ("paste", "the garment over the person, one affine map"),
     "paste_limbs": ("paste, limbs", "the same, sleeves follow the arms"),
     "mean_colour": ("mean colour", "the region in the garment's mean colour"),
-    "paste_mean_fill": ("paste + mean fill", "paste, limbs over the mean colour"),
+    "paste_mean_fill": ("paste + mean fill", "paste over the mean colour"),
+    "limbs_mean_fill": ("paste, limbs + mean fill", "paste, limbs over the mean colour"),
 }
 """Names as in the tables; a short title and a description for the report."""
 
@@ -50,7 +52,8 @@ def baseline_pictures(
         "paste": _pasted(affine_arrays, kept_HWC),
         "paste_limbs": _pasted(arrays, kept_HWC),
         "mean_colour": from_network(filled_HWC),
-        "paste_mean_fill": _pasted(arrays, filled_HWC),
+        "paste_mean_fill": _pasted(affine_arrays, filled_HWC),
+        "limbs_mean_fill": _pasted(arrays, filled_HWC),
     }
 
 

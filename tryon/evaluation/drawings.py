@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from tryon.evaluation.report_text import Text
 from tryon.images import encode_jpeg
 from tryon.ontology import PALETTE, SKELETON
 
@@ -33,10 +34,10 @@ class Figure:
     uri: str
     width: int
     height: int
-    alt: str
+    alt: Text
 
 
-def figure(image_HWC: np.ndarray, alt: str, height_px: int | None = None) -> Figure:
+def figure(image_HWC: np.ndarray, alt: Text, height_px: int | None = None) -> Figure:
     """Embed a uint8 RGB picture as JPEG, no taller than `height_px`."""
     height, width = image_HWC.shape[:2]
     if height_px is not None and height > height_px:
@@ -100,7 +101,7 @@ def placeholder(height_px: int, width_px: int) -> np.ndarray:
 # ---- loss curves
 
 CURVE_WIDTH, CURVE_HEIGHT = 420, 230
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 12, 28
+LEFT, RIGHT, TOP, BOTTOM = 54, 10, 12, 28
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,13 @@ class Curves:
     """One training stage's losses as an inline SVG.
 
     Attributes:
-        svg: the drawing; its colours are the page's CSS variables, so it follows light and dark.
+        svg: the drawing, without words; its colours are the page's CSS variables, so it follows light and dark.
+        last_step: where its x axis ends.
         first, last, best_val: losses to print beside it; None without validation.
     """
 
     svg: str
+    last_step: int
     first: float
     last: float
     best_val: float | None
@@ -148,11 +151,8 @@ def loss_curves(train: Sequence[tuple[int, float]], val: Sequence[tuple[int, flo
     if checks:
         parts.append(_line([place(*point) for point in checks], "curve-val"))
         parts += [f'<circle class="dot-val" cx="{x}" cy="{y}" r="2.6"/>' for x, y in (place(*p) for p in checks)]
-    svg = (
-        f'<svg viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}" role="img" aria-label="training and validation loss over '
-        f'{last_step} steps">{"".join(parts)}</svg>'
-    )
-    return Curves(svg, points[0][1], smooth[-1][1], min((loss for _, loss in checks), default=None))
+    svg = f'<svg viewBox="0 0 {CURVE_WIDTH} {CURVE_HEIGHT}" aria-hidden="true">{"".join(parts)}</svg>'
+    return Curves(svg, last_step, points[0][1], smooth[-1][1], min((loss for _, loss in checks), default=None))
 
 
 def _running_mean(points: Sequence[tuple[int, float]], window: int) -> list[tuple[int, float]]:
@@ -181,6 +181,6 @@ def _axes(place: Callable[[float, float], tuple[float, float]], low: float, high
     base = CURVE_HEIGHT - BOTTOM
     for share, anchor in ((0, "start"), (0.5, "middle"), (1, "end")):
         x, _ = place(share * last_step, 10**high)
-        label = f"{share * last_step:,.0f}".replace(",", "\u202f") + (" steps" if share == 1 else "")
+        label = f"{share * last_step:,.0f}".replace(",", "\u202f")
         parts.append(f'<text class="tick" x="{x}" y="{base + 17}" text-anchor="{anchor}">{label}</text>')
     return "".join(parts)

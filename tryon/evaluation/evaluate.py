@@ -7,16 +7,14 @@ is seen) or, where nobody knows the truth, by numbers that need none. What canno
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tryon import files
@@ -25,13 +23,18 @@ from tryon.dataset import formats
 from tryon.digests import code_digest, config_digest
 from tryon.errors import UserError
 from tryon.evaluation import learned, summary
-from tryon.evaluation.judge import ROW, Entry, Judge, Size, entries, shown
+from tryon.evaluation.by_protocol import PROTOCOL_ROW, ByProtocol, open_protocols, protocol_rows
+from tryon.evaluation.by_protocol import scores as protocol_scores
+from tryon.evaluation.extras import Extras, open_extras
+from tryon.evaluation.extras import not_given as extras_not_given
+from tryon.evaluation.judge import ROW, Entry, Judge, entries, shown
 from tryon.evaluation.pair_lists import Pair, listed_pairs
+from tryon.evaluation.progress import progress
+from tryon.evaluation.protocols.scoring import Scorer, Seen, not_given
+from tryon.evaluation.provided import given_weights
 from tryon.evaluation.truths import read_truth
 from tryon.packed import PackedPhotos
 from tryon.provenance import write_provenance
-
-PROGRESS_EVERY_S = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="data folder, where the truths lie")
     parser.add_argument("--results", type=Path, required=True, help="results folder")
     parser.add_argument("--out", type=Path, required=True, help="one number per row (parquet)")
+    parser.add_argument("--protocols", type=Path, required=True, help="one number of a protocol per row (parquet)")
     parser.add_argument("--summary", type=Path, required=True, help="means, intervals and verdicts (JSON)")
 
 
@@ -50,14 +54,25 @@ def run(args: argparse.Namespace) -> None:
     """Judge every sampled pair; write the numbers and their summary."""
     started = time.monotonic()
     config = load(args.config)
+    given = given_weights(config.evaluate)
     index = read_indices(args.samples)
     judge = open_judge(config, index, args.packs, args.results, args.data)
     pairs, dropped = judged_pairs(listed_pairs(args.pairs, config.sample.lists), index, judge.table)
-    metrics = measure(judge, pairs, config)
+    by_protocol = open_protocols(config, given, pairs, args.pairs, args.results / "cache" / "features")
+    bench = Bench(replace(judge, extras=open_extras(config)), by_protocol, given.get("lpips_weights"))
+    metrics, rows, seen = measure(bench, pairs, config.evaluate.jobs)
     summary.check_values(metrics)
+    summary.check_values(rows)
     files.write_parquet(args.out, metrics)
-    scores, too_small = set_scores(judge, pairs, config), lpips_too_small(judge.table, config)
-    files.write_json(args.summary, summary.summarise(config, judge.table, pairs, dropped, metrics, scores, too_small))
+    files.write_parquet(args.protocols, rows)
+    bootstrap = {"num_resamples": config.evaluate.num_bootstrap, "seed": config.evaluate.seed}
+    report = protocol_scores(by_protocol, judge, pairs, metrics, rows, seen, **bootstrap)
+    reasons = {"lpips": not_given("lpips_weights")} if "lpips_weights" not in given else {}
+    reasons |= {
+        f"lpips at {size}": reason for size, reason in lpips_too_small(judge.table, bench.lpips_weights).items()
+    }
+    reasons |= extras_not_given(config)
+    files.write_json(args.summary, summary.summarise(config, judge.table, pairs, dropped, metrics, report, reasons))
 
     seconds = time.monotonic() - started
     files.append_jsonl(
@@ -136,107 +151,94 @@ def judged_pairs(
     return judged, [{"pair_id": pair.pair_id, "list": pair.list, "reason": reasons[pair.pair_id]} for pair in lost]
 
 
-_worker_judge: Judge  # of this process, set once: pairs travel to the workers, the judge does not
+@dataclass(frozen=True)
+class Bench:
+    """What a process needs to judge pairs; networks are opened in it, not sent to it."""
+
+    judge: Judge
+    by_protocol: ByProtocol
+    lpips_weights: Path | None
+
+    def open(self) -> Bench:
+        """Load every network now.
+
+        Raises:
+            UserError: a file of weights is not what it should be.
+        """
+        self.by_protocol.open()
+        if self.judge.extras is not None:
+            self.judge.extras.open()
+        if self.lpips_weights is None or self.judge.lpips is not None:
+            return self
+        return replace(self, judge=replace(self.judge, lpips=learned.Lpips(self.lpips_weights)))
+
+    def closed(self) -> Bench:
+        """Without networks, to be sent to another process."""
+        scorers = (Scorer(s.protocol, s.weights, s.cache, s.fill) for s in self.by_protocol.scorers)
+        extras = self.judge.extras
+        bare = Extras(extras.keypoints, extras.labels, extras.models) if extras is not None else None
+        judge = replace(self.judge, lpips=None, extras=bare)
+        return replace(self, judge=judge, by_protocol=replace(self.by_protocol, scorers=tuple(scorers)))
+
+    def look(self, pair: Pair) -> tuple[list[tuple[Any, ...]], dict[str, Seen]]:
+        """The rows of one pair, and what the protocols say of it."""
+        truth = read_truth(self.judge.data, pair, self.judge.reader)
+        views = self.judge.views(pair)
+        found = self.by_protocol.look(self.judge, pair, truth, views[self.judge.final_hw])
+        return self.judge.rows(pair, truth, views), found
 
 
-def _start_worker(judge: Judge, lpips_weights: str | None) -> None:
-    """Give this process its judge; workers share the machine, so each keeps to one thread."""
+_bench: Bench  # of this process, set once: pairs travel to the workers, the rest does not
+
+
+def _start_worker(bench: Bench) -> None:
+    """Give this process its networks; workers share the machine, so each keeps to one thread."""
     import cv2
     import torch
 
-    global _worker_judge  # noqa: PLW0603 (a process pool hands a worker its state in no other way)
+    global _bench  # noqa: PLW0603 (a process pool hands a worker its state in no other way)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    _worker_judge = replace(judge, lpips=learned.Lpips(lpips_weights)) if lpips_weights else judge
+    _bench = bench.open()
 
 
-def _judge_in_worker(pair: Pair) -> list[tuple[Any, ...]]:
-    return _worker_judge.rows(pair)
+def _look_in_worker(pair: Pair) -> tuple[list[tuple[Any, ...]], dict[str, Seen]]:
+    return _bench.look(pair)
 
 
-def measure(judge: Judge, pairs: Sequence[Pair], config: Config) -> pd.DataFrame:
-    """Judge every pair, in parallel; the table does not depend on the number of workers."""
-    weights = config.evaluate.lpips_weights
-    if config.evaluate.jobs == 1:
-        worker = replace(judge, lpips=learned.Lpips(weights)) if weights else judge
-        found = list(_progress(map(worker.rows, pairs), len(pairs)))
+def measure(bench: Bench, pairs: Sequence[Pair], jobs: int) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Seen]]]:
+    """Judge every pair, in parallel; nothing that comes out depends on the number of workers.
+
+    Returns:
+        Numbers of regions (columns `ROW`), numbers of protocols (columns `PROTOCOL_ROW`), and per pair what the
+        protocols saw.
+    """
+    if jobs == 1:
+        here = bench.open()
+        found = list(progress("evaluate", map(here.look, pairs), len(pairs)))
     else:
-        if weights:
-            learned.Lpips(weights)  # a wrong file is told here, not as a broken pool
+        bench.open()  # a wrong file is told here, not as a broken pool
         # workers fork from a server that imports torch once and holds no threads
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        num = min(config.evaluate.jobs, len(pairs))
-        with ProcessPoolExecutor(num, context, _start_worker, (judge, weights)) as pool:
-            found = list(_progress(pool.map(_judge_in_worker, pairs), len(pairs)))
-    table = pd.DataFrame([row for rows in found for row in rows], columns=list(ROW))
-    return table.sort_values(list(ROW[:-1]), ignore_index=True)
+        with ProcessPoolExecutor(min(jobs, len(pairs)), context, _start_worker, (bench.closed(),)) as pool:
+            found = list(progress("evaluate", pool.map(_look_in_worker, pairs), len(pairs)))
+    table = pd.DataFrame([row for rows, _ in found for row in rows], columns=list(ROW))
+    lines = [entry for entry in bench.judge.table if entry.judged_hw == bench.judge.final_hw]
+    seen = [by_name for _, by_name in found]
+    rows = [row for pair, by_name in zip(pairs, seen, strict=True) for row in protocol_rows(pair, lines, by_name)]
+    by_protocol = pd.DataFrame(rows, columns=list(PROTOCOL_ROW))
+    return (
+        table.sort_values(list(ROW[:-1]), ignore_index=True),
+        by_protocol.sort_values(list(PROTOCOL_ROW[:-1]), ignore_index=True).astype({"value": "float64"}),
+        seen,
+    )
 
 
-def lpips_too_small(table: Sequence[Entry], config: Config) -> dict[str, str]:
+def lpips_too_small(table: Sequence[Entry], weights: Path | None) -> dict[str, str]:
     """Sizes at which LPIPS cannot be computed though its weights are given, with the reason."""
-    if not config.evaluate.lpips_weights:
+    if weights is None:
         return {}
-    distance = learned.Lpips(config.evaluate.lpips_weights)
+    distance = learned.Lpips(weights)
     reasons = {shown(entry.judged_hw): distance.too_small(entry.judged_hw) for entry in table}
     return {size: reason for size, reason in reasons.items() if reason}
-
-
-def set_scores(judge: Judge, pairs: Sequence[Pair], config: Config) -> list[dict[str, Any]]:
-    """FID and KID of every line of the table at the final size, per list, or why they are not computed.
-
-    The other set are the list's true pictures; where a list has none, its person photos.
-    """
-    final_hw = config.stages[config.cascade[-1]].size
-    lines = [entry for entry in judge.table if entry.judged_hw == final_hw]
-    weights = config.evaluate.inception_weights
-    inception = learned.Inception(weights) if weights else None
-    scores = []
-    for name in dict.fromkeys(pair.list for pair in pairs):
-        listed = [pair for pair in pairs if pair.list == name]
-        has_truth = all(pair.truth is not None for pair in listed)
-        about = {"list": name, "size": shown(final_hw), "against": "truth" if has_truth else "person photos"}
-        features = _features(judge, listed, lines, final_hw, inception) if inception is not None else {}
-        for entry in lines:
-            values: dict[str, float | str] = {"fid": learned.NOT_GIVEN, "kid": learned.NOT_GIVEN}
-            if features:
-                sets = features[entry], features[None]
-                values = {"fid": learned.fid(*sets), "kid": learned.kid(*sets, seed=config.evaluate.seed)}
-            scores += [
-                {**about, "system": entry.system, "stage": entry.stage, "metric": metric, "value": value}
-                for metric, value in values.items()
-            ]
-    return scores
-
-
-def _features(
-    judge: Judge, pairs: Sequence[Pair], lines: Sequence[Entry], size_hw: Size, inception: learned.Inception
-) -> dict[Entry | None, np.ndarray]:
-    """Features of each line's pictures and, under None, of what they are compared with."""
-    batches: dict[Entry | None, list[np.ndarray]] = {line: [] for line in [*lines, None]}
-    for pair in pairs:
-        truth = read_truth(judge.data, pair, judge.reader) if all(p.truth is not None for p in pairs) else None
-        if truth is not None:
-            real_HWC = truth.on_canvas(pair.category, size_hw, judge.fill)[0]
-        else:
-            real_HWC = judge.packed.read(pair.person, size_hw).image_HWC
-        batches[None].append(inception.features([real_HWC]))
-        for line, picture_HWC in judge.pictures(pair, size_hw).items():
-            batches[line].append(inception.features([picture_HWC]))
-    return {line: np.concatenate(rows) for line, rows in batches.items()}
-
-
-def _progress(results: Iterable[Any], num_all: int) -> Iterator[Any]:
-    """The results, with a progress line about every ten seconds."""
-    started = last = time.monotonic()
-    for num_done, result in enumerate(results, start=1):
-        yield result
-        now = time.monotonic()
-        if now - last > PROGRESS_EVERY_S or num_done == num_all:
-            last, rate = now, num_done / max(now - started, 1e-9)
-            left_s = (num_all - num_done) / rate
-            print(
-                f"evaluate: {num_done}/{num_all} pairs, {rate:.1f}/s, {left_s:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )

@@ -17,7 +17,7 @@ import pandas as pd
 from tryon import files
 from tryon.config import Config, load
 from tryon.dataset.manifest import read_manifest
-from tryon.evaluation import page, report_gallery, report_leaks, report_repairs, report_variants
+from tryon.evaluation import page, report_gallery, report_leaks, report_refused, report_repairs, report_variants
 from tryon.evaluation import report_facts as facts
 from tryon.evaluation.report_review import review
 from tryon.ontology import LABELS, PALETTE
@@ -37,8 +37,13 @@ def run(args: argparse.Namespace) -> None:
     config = load(args.config)
     results = facts.Results.open(args.results)
     check_quarantined([args.results / "pack" / f"{key}.parquet" for key in results.keys], config.max_quarantined)
-    values = {**gather(config, args.data, args.results), "place": args.results.name, "folder": args.data.name}
-    files.write_text(args.out, page.render("inspect.html", values))
+    values = {
+        **gather(config, args.data, args.results),
+        "place": args.results.name,
+        "folder": args.data.name,
+        "unfolded": True,
+    }
+    files.write_text(args.out, page.render("inspect.html", values, config.report.language))
     print(f"inspect: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
 
 
@@ -62,6 +67,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
         "num_photos": len(manifest) + sum(row["id"] not in set(manifest["id"]) for row in bad_photos),
         "leaks": report_leaks.gather(root, manifest, data),
         "quarantined": bad,
+        "reasons": report_refused.reasons(bad),
         "mended": report_repairs.mended(results),
         "doubtful": report_repairs.doubtful(results),
         "review": review(results, manifest, data, config),

@@ -21,12 +21,13 @@ from tryon.evaluation.baselines import BASELINES, baseline_pictures
 from tryon.evaluation.metrics import compare, garment_delta_e, outside_error
 from tryon.evaluation.pair_lists import Pair
 from tryon.evaluation.pictures import read_picture
-from tryon.evaluation.truths import read_truth
+from tryon.evaluation.truths import Truth
 from tryon.methods.conditions import condition_arrays
 from tryon.methods.prealign import prealign
-from tryon.packed import PackedPhotos
+from tryon.packed import PackedPhoto, PackedPhotos
 
 if TYPE_CHECKING:
+    from tryon.evaluation.extras import Extras
     from tryon.evaluation.learned import Lpips
 
 Size = tuple[int, int]
@@ -93,6 +94,27 @@ def enlarged(picture_HWC: np.ndarray, person_HWC: np.ndarray, region_HW: np.ndar
     return np.where(region_HW[..., None] > 0, scaled_HWC, person_HWC)
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """Everything that is judged of a pair at one size.
+
+    Attributes:
+        pictures: of every line of the table at that size, uint8 RGB.
+        person: the person photo.
+        garment: the garment photo.
+        region_HW: where the picture was repainted, bool.
+        expected_HW: where the garment should lie (it is warped there by keypoints), bool.
+        cutout_HW: the garment in its photo, float.
+    """
+
+    pictures: dict[Entry, np.ndarray]
+    person: PackedPhoto
+    garment: PackedPhoto
+    region_HW: np.ndarray
+    expected_HW: np.ndarray
+    cutout_HW: np.ndarray
+
+
 @dataclass(frozen=True)
 class Judge:
     """Judges pairs one by one; holds no pictures, so memory does not grow with their number.
@@ -105,6 +127,7 @@ class Judge:
         reader: of their annotations.
         fill: grey level of borders, as packed.
         lpips: where weights are given.
+        extras: metrics of the final size that need models or label maps, where given.
     """
 
     table: Sequence[Entry]
@@ -114,45 +137,23 @@ class Judge:
     reader: Reader
     fill: int
     lpips: Lpips | None = None
+    extras: Extras | None = None
+
+    @property
+    def final_hw(self) -> Size:
+        """Size of the cascade's pictures."""
+        return next(entry.judged_hw for entry in self.table if entry.kind == "cascade")
 
     def pictures(self, pair: Pair, size_hw: Size) -> dict[Entry, np.ndarray]:
         """Every picture of a pair that is judged at a size, uint8 RGB."""
-        return self._pictures(pair, size_hw)[0]
+        return self.view(pair, size_hw).pictures
 
-    def rows(self, pair: Pair) -> list[tuple[Any, ...]]:
-        """All numbers of one pair, as tuples of the columns `ROW`."""
-        truth = read_truth(self.data, pair, self.reader)
-        rows: list[tuple[Any, ...]] = []
-        for size_hw in sorted({entry.judged_hw for entry in self.table}):
-            pictures, arrays = self._pictures(pair, size_hw)
-            person = self.packed.read(pair.person, size_hw)
-            garment = self.packed.read(pair.garment, size_hw)
-            region_HW = arrays["region_B1HW"][0] > 0
-            expected_HW = region_HW & (arrays["prealigned_mask_B1HW"][0] > 0.5)
-            cutout_HW = arrays["garment_mask_B1HW"][0]
-            on_canvas = truth.on_canvas(pair.category, size_hw, self.fill) if truth is not None else None
-            for entry, picture_HWC in pictures.items():
-                values: dict[tuple[str, str], float | None] = {
-                    ("outside_error", "kept"): outside_error(picture_HWC, person.image_HWC, region_HW),
-                    ("garment_delta_e", "expected"): garment_delta_e(
-                        picture_HWC, expected_HW, garment.image_HWC, cutout_HW
-                    ),
-                }
-                if on_canvas is not None:
-                    true_HWC, regions = on_canvas
-                    values |= compare(picture_HWC, true_HWC, regions)
-                    if self.lpips is not None:
-                        values |= self.lpips(picture_HWC, true_HWC, regions)
-                about = (entry.system, entry.stage, shown(size_hw))
-                pair_of = (pair.list, pair.pair_id, pair.category)
-                rows += [
-                    (*about, *pair_of, metric, region, value)
-                    for (metric, region), value in values.items()
-                    if value is not None
-                ]
-        return rows
+    def views(self, pair: Pair) -> dict[Size, View]:
+        """A pair at every judged size."""
+        return {size_hw: self.view(pair, size_hw) for size_hw in sorted({entry.judged_hw for entry in self.table})}
 
-    def _pictures(self, pair: Pair, size_hw: Size) -> tuple[dict[Entry, np.ndarray], dict[str, np.ndarray]]:
+    def view(self, pair: Pair, size_hw: Size) -> View:
+        """A pair at one size."""
         person = self.packed.read(pair.person, size_hw)
         garment = self.packed.read(pair.garment, size_hw)
         arrays = condition_arrays(person, garment, pair.category, size_hw)
@@ -169,4 +170,42 @@ class Judge:
                 pictures[entry] = enlarged(
                     read_picture(file, entry.made_hw), person.image_HWC, arrays["region_B1HW"][0]
                 )
-        return pictures, arrays
+        region_HW = arrays["region_B1HW"][0] > 0
+        expected_HW = region_HW & (arrays["prealigned_mask_B1HW"][0] > 0.5)
+        return View(pictures, person, garment, region_HW, expected_HW, arrays["garment_mask_B1HW"][0])
+
+    def rows(self, pair: Pair, truth: Truth | None, views: Mapping[Size, View]) -> list[tuple[Any, ...]]:
+        """All numbers of one pair, as tuples of the columns `ROW`.
+
+        Args:
+            pair: what is judged.
+            truth: its true picture, where somebody knows it.
+            views: `views` of the pair.
+        """
+        rows: list[tuple[Any, ...]] = []
+        for size_hw, view in views.items():
+            on_canvas = truth.on_canvas(pair.category, size_hw, self.fill) if truth is not None else None
+            extras = self.extras if size_hw == self.final_hw else None
+            about_person = extras.of_person(view) if extras is not None else None
+            for entry, picture_HWC in view.pictures.items():
+                values: dict[tuple[str, str], float | None] = {
+                    ("outside_error", "kept"): outside_error(picture_HWC, view.person.image_HWC, view.region_HW),
+                    ("garment_delta_e", "expected"): garment_delta_e(
+                        picture_HWC, view.expected_HW, view.garment.image_HWC, view.cutout_HW
+                    ),
+                }
+                if on_canvas is not None:
+                    true_HWC, regions = on_canvas
+                    values |= compare(picture_HWC, true_HWC, regions)
+                    if self.lpips is not None:
+                        values |= self.lpips(picture_HWC, true_HWC, regions)
+                if extras is not None and about_person is not None:
+                    values |= extras.values(view, picture_HWC, about_person, entry, pair.pair_id)
+                about = (entry.system, entry.stage, shown(size_hw))
+                pair_of = (pair.list, pair.pair_id, pair.category)
+                rows += [
+                    (*about, *pair_of, metric, region, value)
+                    for (metric, region), value in values.items()
+                    if value is not None
+                ]
+        return rows

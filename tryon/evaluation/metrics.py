@@ -86,6 +86,25 @@ METRICS = (
         "CIEDE2000 between the garment cut-out's mean colour and the picture's where the garment should lie; "
         "needs no truth.",
     ),
+    Metric(
+        "oks", "OKS", "higher", 3,
+        "COCO's object keypoint similarity between the person and the result, found by one pose model: mean of "
+        "exp(-d² / (2 s² k²)) over visible points, s² the silhouette's area, k COCO's constant of the joint.",
+    ),
+    Metric(
+        "preserved_iou", "preserved IoU", "higher", 3,
+        "Mean over labels of intersection over union of the person's and the result's label maps, outside the "
+        "repainted region.",
+    ),
+    Metric(
+        "clip_i", "CLIP-I", "higher", 3,
+        "Cosine of CLIP's image embeddings of the garment photo and of the result, each cropped to the garment, white "
+        "around it.",
+    ),
+    Metric(
+        "dino", "DINO", "higher", 3,
+        "Cosine of a DINO network's class tokens of the garment photo and of the result, cropped as for CLIP-I.",
+    ),
 )  # fmt: skip
 METRIC = {metric.name: metric for metric in METRICS}
 

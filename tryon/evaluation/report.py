@@ -1,7 +1,8 @@
 """`tryon report`: one HTML page of everything, with all pictures inside it and nothing fetched from anywhere.
 
-What beats what stands first, baselines' wins included; then samples from worst to best, scores with intervals,
-curves, the data with every quarantined photo and its reason, and where each number comes from.
+What beats what stands first, baselines' wins included, with the three answers that are asked for most: which stage is
+at fault, what the worst results look like, what was refused and why. Then the gallery, scores with intervals and
+protocol, curves, the data with every quarantined photo and its reason, and where each number comes from.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ from tryon.evaluation.evaluate import open_judge, read_indices
 from tryon.evaluation.judge import Judge
 from tryon.evaluation.metrics import METRICS
 from tryon.evaluation.pair_lists import Pair, listed_pairs
+from tryon.evaluation.report_protocols import protocol_parts
+from tryon.evaluation.report_stages import stages
+from tryon.evaluation.report_tables import free_tables
+from tryon.evaluation.report_text import Text, say
+from tryon.ontology import CATEGORIES
 
-NUM_HERO = 4
+NUM_WORST = 4
 NUM_SIDE_BY_SIDE = 4
 
 
@@ -40,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Gather, draw and write the page."""
     config = load(args.config)
-    values = {**gather(config, args.data, args.results), "place": args.results.name}
-    files.write_text(args.out, page.render("report.html", values))
+    values = {**gather(config, args.data, args.results), "place": args.results.name, "unfolded": False}
+    files.write_text(args.out, page.render("report.html", values, config.report.language))
     print(f"report: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
 
 
@@ -55,26 +61,34 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
     index = read_indices([root / "sample" / system / "index.parquet" for system in systems])
     judge = open_judge(config, index, results.packs, root, data)
     judged = {pair.pair_id: pair for pair in listed_pairs(pairs_file, config.sample.lists)}
-    shown = list(_samples(config, summary, metrics, judge, judged))
+    galleries = list(_galleries(config, summary, metrics, judge, judged, pictures.doubts_of(results)))
     primary = quality.primary_list(summary)
     return {
         "summary": summary,
         "headline": quality.headline(summary),
+        "score_line": quality.score_line(summary, primary) if primary else None,
         "duels": quality.duels(summary, primary) if primary else [],
         "primary": primary,
         "not_computed": quality.not_computed(summary),
-        "hero": pictures.hero(_best(shown, metrics, judged, config), judge, config),
+        "stages": stages(summary, metrics, primary) if primary else None,
+        "hero": _hero(galleries),
+        "worst": galleries[0].pairs[:NUM_WORST] if galleries else [],
         "tables": list(_tables(summary)),
+        "tables_of_others": free_tables(summary),
         "categories": quality.category_rows(summary, primary) if primary else [],
         "texture_title": next(m.title for m in METRICS if m.name == quality.texture_metric(summary)),
-        "samples": shown,
-        "side_by_side": _side_by_side(shown, metrics, judge, judged, config),
+        "galleries": galleries,
+        "gallery_categories": [name for name in CATEGORIES if any(s.category == name for s in _all(galleries))],
+        "num_doubtful_pairs": sum(bool(shown.doubts) for shown in _all(galleries)),
+        "side_by_side": _side_by_side(galleries, metrics, judge, judged, config),
         "trainings": facts.trainings(results, config),
         **inspect.gather(config, data, root),
         "provenance": facts.provenance(results, config),
         "durations": facts.durations(results),
-        "metrics": [metric for metric in METRICS if metric.name in set(metrics["metric"])],
-        "list_titles": quality.LIST_TITLES,
+        "metrics": [quality.metric_of(name) for name in dict.fromkeys(metrics["metric"])],
+        "protocol_parts": protocol_parts(summary),
+        "protocol": quality.protocol_name(summary),
+        "settings": quality.settings(summary),
     }
 
 
@@ -96,44 +110,44 @@ def _tables(summary: dict[str, Any]) -> Iterator[quality.Table]:
                 yield table
 
 
-def _samples(
-    config: Config, summary: dict[str, Any], metrics: pd.DataFrame, judge: Judge, judged: dict[str, Pair]
-) -> Iterator[dict[str, Any]]:
-    """Per list: rows of the worst pairs, worst first, and of the best, best first; no pair twice."""
-    for name in sorted(summary["lists"], key=quality.PRIMARY.index):
-        if not summary["lists"][name]["num_judged"]:
-            continue
-        ranked = pictures.ranking(metrics, name, config)
-        num_worst = min(config.report.num_worst, len(ranked))
-        num_best = min(config.report.num_best, len(ranked) - num_worst)
-        parts = {"worst": ranked.head(num_worst), "best": ranked.tail(num_best)[::-1]}
-        yield {
-            "list": name,
-            "title": quality.LIST_TITLES.get(name, name),
-            "num": len(ranked),
-            "by": "PSNR inside the garment" if "psnr" in ranked else "colour difference to the garment",
-            "parts": {
-                part: [pictures.pair_row(judged[row["pair_id"]], judge, config, row) for row in rows.to_dict("records")]
-                for part, rows in parts.items()
-            },
-        }
+def _galleries(
+    config: Config,
+    summary: dict[str, Any],
+    metrics: pd.DataFrame,
+    judge: Judge,
+    judged: dict[str, Pair],
+    doubts: dict[str, list[Text]],
+) -> Iterator[pictures.Ranked]:
+    """Every list that was judged, unpaired ones first."""
+    names = [
+        name for name in sorted(summary["lists"], key=quality.PRIMARY.index) if summary["lists"][name]["num_judged"]
+    ]
+    for name in names:
+        yield pictures.ranked(metrics, name, judge, judged, doubts, config, config.report.num_pairs // len(names))
 
 
-def _best(shown: list[dict[str, Any]], metrics: pd.DataFrame, judged: dict[str, Pair], config: Config) -> list[Pair]:
-    """The best pairs of the first list, best first."""
-    if not shown:
+def _all(galleries: list[pictures.Ranked]) -> list[pictures.Shown]:
+    return [shown for gallery in galleries for shown in gallery.pairs]
+
+
+def _hero(galleries: list[pictures.Ranked]) -> list[tuple[Text, pictures.Shown]]:
+    """The best, the middle and the worst pair of the first list, so that nobody picked them."""
+    if not galleries:
         return []
-    ranked = pictures.ranking(metrics, shown[0]["list"], config)
-    return [judged[pair_id] for pair_id in ranked["pair_id"].tail(NUM_HERO)[::-1]]
+    pairs = galleries[0].pairs
+    middle = min(pairs, key=lambda shown: abs(shown.rank - (galleries[0].num + 1) / 2))
+    named = {"best": pairs[-1], "middle": middle, "worst": pairs[0]}
+    if len(pairs) < 3:  # then the middle one is one of the others
+        del named["middle"]
+    return [(say(f"hero.{name}"), shown) for name, shown in named.items()]
 
 
 def _side_by_side(
-    shown: list[dict[str, Any]], metrics: pd.DataFrame, judge: Judge, judged: dict[str, Pair], config: Config
+    galleries: list[pictures.Ranked], metrics: pd.DataFrame, judge: Judge, judged: dict[str, Pair], config: Config
 ) -> list[pictures.Row]:
     """Pairs spread evenly over the first list's ranking, so that nobody picked them."""
-    if not shown:
+    if not galleries:
         return []
-    ranked = pictures.ranking(metrics, shown[0]["list"], config)["pair_id"].tolist()
-    num = min(NUM_SIDE_BY_SIDE, len(ranked))
-    places = [round((place + 0.5) * len(ranked) / num - 0.5) for place in range(num)]
-    return [pictures.baseline_row(judged[ranked[place]], judge, config) for place in places]
+    ranking = pictures.ranking(metrics, galleries[0].name, config)["pair_id"].tolist()
+    places = pictures.spread(len(ranking), NUM_SIDE_BY_SIDE)
+    return [pictures.baseline_row(judged[ranking[place]], judge, config) for place in places]

@@ -16,6 +16,7 @@ from tryon.errors import BadItem
 from tryon.evaluation import drawings
 from tryon.evaluation.drawings import Figure, figure
 from tryon.evaluation.report_facts import Results
+from tryon.evaluation.report_text import Text, glued, same, say
 from tryon.geometry import Letterbox
 from tryon.ontology import CATEGORY_BIT
 
@@ -28,8 +29,8 @@ class Card:
 
     id: str
     group: str
-    panels: list[tuple[str, Figure]]
-    facts: list[str]
+    panels: list[tuple[Text, Figure]]
+    facts: list[Text]
     problem: str
 
 
@@ -62,35 +63,38 @@ def _card(
         image_HWC = images.read_rgb(file)
     except (BadItem, OSError):
         shape = drawings.placeholder(PHOTO_HEIGHT_PX, PHOTO_HEIGHT_PX * 3 // 4)
-        return Card(photo, "quarantined", [("cannot be shown", figure(shape, f"{photo} cannot be shown"))], [], problem)
+        gone = figure(shape, say("picture.gone", {"photo": photo}))
+        return Card(photo, "quarantined", [(say("panel.gone"), gone)], [], problem)
     shown_hw = _fit(image_HWC.shape[:2], PHOTO_HEIGHT_PX)
     box = Letterbox(image_HWC.shape[:2], shown_hw)
     small_HWC = box.image(image_HWC)
     found = {stage: table.loc[photo] for stage, table in tables.items() if photo in table.index}
     found = {stage: record for stage, record in found.items() if record["status"] == "ok"}
-    panels, facts = [("photo", small_HWC)], [f"{image_HWC.shape[1]} × {image_HWC.shape[0]} px"]
+    panels, facts = [("photo", small_HWC)], [same(f"{image_HWC.shape[1]} × {image_HWC.shape[0]} px")]
     if "keypoints" in found:
         pose = files.read_json(root / found["keypoints"]["keypoints.json"])
         points_K2 = box.points(np.asarray(pose["keypoints"], np.float64))
         visible_K = np.asarray(pose["scores"]) > 0.3
         panels[0] = ("keypoints", drawings.keypoints_over(small_HWC, np.column_stack([points_K2, visible_K])))
-        facts.append(f"{found['keypoints']['num_visible']} keypoints ({found['keypoints']['source']})")
+        values = {"num": found["keypoints"]["num_visible"], "source": found["keypoints"]["source"]}
+        facts.append(say("photos.keypoints", values))
     if "masks" in found:
         labels_HW = box.mask(images.read_labels(root / found["masks"]["labels.png"]))
         panels.append(("labels", drawings.labels_over(small_HWC, labels_HW)))
     if "cutouts" in found:
         record = found["cutouts"]
         garments_HW = box.mask(images.read_mask_bits(root / record["garments.png"]))
-        panels.append(("cut-out", drawings.cut_out(small_HWC, garments_HW)))
+        panels.append(("cutout", drawings.cut_out(small_HWC, garments_HW)))
         if row is not None and row.role == "person":
             regions_HW = box.mask(images.read_mask_bits(root / record["regions.png"]))
             category = next((name for name in row.categories.split(",") if name in ("up", "dress")), None)
             bit = CATEGORY_BIT[category or row.categories.split(",")[0]]
-            panels.append(("to repaint", drawings.agnostic(small_HWC, regions_HW & bit)))
+            panels.append(("repaint", drawings.agnostic(small_HWC, regions_HW & bit)))
         agreement = record["agreement"]
         if pd.notna(agreement):
-            facts.append(f"cut-out IoU {agreement:.2f} ({record['backend']})")
-    figures = [(title, figure(panel_HWC, f"{photo}: {title}")) for title, panel_HWC in panels]
+            facts.append(say("photos.agreement", {"iou": f"{agreement:.2f}", "backend": record["backend"]}))
+    titled = [(say(f"panel.{name}"), panel_HWC) for name, panel_HWC in panels]
+    figures = [(title, figure(panel_HWC, glued([same(photo), title], ": ", "："))) for title, panel_HWC in titled]
     group = "quarantined" if problem or row is None else row.role
     return Card(photo, group, figures, facts, problem)
 

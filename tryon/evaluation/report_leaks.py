@@ -11,10 +11,10 @@ from tryon import images
 from tryon.errors import BadItem, UserError
 from tryon.evaluation import drawings
 from tryon.evaluation.drawings import Figure, figure
+from tryon.evaluation.report_text import Text, known, same, say
 
 NUM_SHOWN = 24
 PHOTO_HEIGHT_PX = 160
-MEANING = {"file": "the same file", "pixels": "the same pixels in another file", "alike": "{} of 256 bits differ"}
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Leak:
     """One row of pairs/leaks.csv with its two pictures."""
 
     name: str
-    problem: str
-    match: str
+    problem: Text
+    match: Text
     num_others: int
-    figures: list[tuple[str, Figure]]
+    figures: list[tuple[Text, Figure]]
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ def gather(root: Path, manifest: pd.DataFrame, data: Path) -> Leaks:
     shown = [
         Leak(
             name=f"{row.photo} · {row.other}",
-            problem=row.problem,
-            match=MEANING[row.match].format(row.distance),
+            problem=known(f"leaks.{row.problem}", row.problem),
+            match=say(f"leaks.{row.match}", {"bits": row.distance}),
             num_others=row.num_others,
             figures=[
-                (f"{photo} ({split})", _figure(data / files[photo], photo))
+                (same(f"{photo} ({split})"), _figure(data / files[photo], photo))
                 for photo, split in ((row.photo, row.split), (row.other, row.other_split))
             ],
         )
@@ -73,6 +73,7 @@ def gather(root: Path, manifest: pd.DataFrame, data: Path) -> Leaks:
 
 def _figure(file: Path, alt: str) -> Figure:
     try:
-        return figure(images.read_rgb(file), alt, PHOTO_HEIGHT_PX)
+        return figure(images.read_rgb(file), same(alt), PHOTO_HEIGHT_PX)
     except (BadItem, OSError):  # taken away since the stage `pairs` saw it
-        return figure(drawings.placeholder(PHOTO_HEIGHT_PX, PHOTO_HEIGHT_PX * 3 // 4), f"{alt} cannot be shown")
+        shape = drawings.placeholder(PHOTO_HEIGHT_PX, PHOTO_HEIGHT_PX * 3 // 4)
+        return figure(shape, say("picture.gone", {"photo": alt}))

@@ -2,52 +2,68 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from tryon.evaluation.baselines import BASELINES
-from tryon.evaluation.metrics import METRIC, Metric
+from tryon.evaluation.metrics import METRIC, METRICS, Metric
+from tryon.evaluation.report_text import Text, glued, join, known, same, say, translated
+from tryon.evaluation.report_words import WORDS
 
 Summary = dict[str, Any]
 
-COLUMNS = (
-    ("psnr", "garment"),
-    ("ssim", "garment"),
-    ("gms", "garment"),
-    ("lpips", "garment"),
-    ("delta_e", "garment"),
-    ("mean_delta_e", "garment"),
-    ("gradient_ratio", "garment"),
-    ("garment_delta_e", "expected"),
-    ("psnr", "whole"),
-    ("ssim", "whole"),
-    ("lpips", "whole"),
-    ("outside_error", "kept"),
-)
-"""Columns of the metric table in order; those without any number are left out."""
-
-REGION_TITLES = {
-    "garment": "inside the garment",
-    "expected": "no truth needed",
-    "whole": "whole picture",
-    "kept": "outside the region",
-}
-LIST_TITLES = {
-    "test_unpaired": "Unpaired test pairs: another garment than the one worn",
-    "test_paired": "Paired test pairs: the garment that is worn",
-    "val_unpaired": "Unpaired validation pairs (these guided choices)",
-    "val_paired": "Paired validation pairs (these guided choices)",
-}
+REGIONS = ("garment", "expected", "whole", "kept")
+"""Regions of the metric table in order; others that were judged follow."""
+LEFT_OUT = frozenset(
+    (metric, "whole") for metric in ("gms", "delta_e", "mean_delta_e", "gradient_ratio")
+)  # told inside the garment, where they mean more
 PRIMARY = ("test_unpaired", "val_unpaired", "test_paired", "val_paired")
 FEW_PAIRS = 10
 
 
-def name_of(system: str) -> str:
+def name_of(system: str) -> Text:
     """A system or baseline as the page calls it."""
-    return BASELINES[system][0] if system in BASELINES else system
+    return translated(BASELINES[system][0]) if system in BASELINES else known(f"system.{system}", system)
+
+
+def protocol_name(summary: Summary) -> Text:
+    """The protocol that stands beside the numbers."""
+    return same(summary["protocol"].get("name", "tryon"))
+
+
+def settings(summary: Summary) -> list[tuple[Text, Text]]:
+    """Every setting of the protocol, as it was recorded, for the page's list of terms."""
+    found = []
+    for name, value in summary["protocol"].items():
+        shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+        found.append((known(f"protocol.{name}", name.replace("_", " ")), translated(shown)))
+    return found
+
+
+def list_title(name: str) -> Text:
+    """A list of pairs as the page calls it."""
+    return known(f"list.{name}", name)
+
+
+def metric_of(name: str) -> Metric:
+    """A metric by its name; one that METRICS does not declare is shown by its name, and lower counts as better."""
+    return METRIC.get(name) or Metric(name, name.replace("_", " "), "lower", 3, name)
+
+
+def columns_of(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(metric, region) in the table's order: by region, then as METRICS lists them."""
+    order = [metric.name for metric in METRICS]
+
+    def place(column: tuple[str, str]) -> tuple[int, str, int, str]:
+        metric, region = column
+        region_place = REGIONS.index(region) if region in REGIONS else len(REGIONS)
+        return region_place, region, order.index(metric) if metric in order else len(order), metric
+
+    return sorted({column for column in found if column not in LEFT_OUT}, key=place)
 
 
 def primary_list(summary: Summary) -> str | None:
@@ -77,10 +93,10 @@ class Duel:
         verdict: better, worse or undecided.
     """
 
-    opponent: str
+    opponent: Text
     metric: Metric
     text: str
-    interval: str
+    interval: Text
     verdict: str
 
 
@@ -107,65 +123,55 @@ def duels(summary: Summary, list_name: str) -> list[list[Duel]]:
 
 
 def _duel(row: dict[str, Any]) -> Duel:
-    metric = METRIC[row["metric"]]
-    interval = (
-        "one pair only" if row["low"] is None else f"{signed(row['low'], metric)} … {signed(row['high'], metric)}"
-    )
-    return Duel(name_of(row["opponent"]), metric, signed(row["mean"], metric), interval, row["verdict"])
+    metric = metric_of(row["metric"])
+    return Duel(name_of(row["opponent"]), metric, signed(row["mean"], metric), interval_of(row, metric), row["verdict"])
 
 
-def headline(summary: Summary) -> list[str]:
+def interval_of(row: dict[str, Any], metric: Metric) -> Text:
+    """The interval of a difference, or why there is none."""
+    if row["low"] is None:
+        return say("quality.one_pair")
+    return same(f"{row['low']:+.{metric.digits}f} … {row['high']:+.{metric.digits}f}".replace("-", "−"))
+
+
+def headline(summary: Summary) -> list[Text]:
     """Two or three sentences that say what beats what, the baselines' wins included."""
     list_name = primary_list(summary)
     if list_name is None:
-        return [
-            "No pair of these lists has a true picture, so nothing says how near the results are to the truth; "
-            "the numbers below need none."
-        ]
+        return [say("quality.no_truth")]
     rows = duels(summary, list_name)
     num = summary["lists"][list_name]["num_with_truth"]
-    kind, split = (
-        ("unpaired", list_name.split("_")[0]) if "unpaired" in list_name else ("paired", list_name.split("_")[0])
-    )
-    held = "held-out" if split == "test" else "validation"
     sentences = []
-    for position, metric in enumerate(("psnr", texture_metric(summary))):
-        words = {"better": "beats", "worse": "loses to", "undecided": "is not told apart from"}
+    for position, name in enumerate(("psnr", texture_metric(summary))):
         parts = []
-        for verdict, verb in words.items():
-            names = [
-                f"{duel.opponent} ({duel.text})"
-                for row in rows
-                for duel in row
-                if duel.metric.name == metric and duel.verdict == verdict
-            ]
-            if names:
-                parts.append(f"{verb} {join(names)}")
-        about = METRIC[metric].title.split(",")[0]
-        start = (
-            f"On {num} {held} {kind} pairs, inside the garment, by {about}"
-            if position == 0
-            else f"By texture ({about})"
-        )
+        for verdict in ("better", "worse", "undecided"):
+            duels_so = [duel for row in rows for duel in row if duel.metric.name == name and duel.verdict == verdict]
+            if duels_so:
+                named = join([say("quality.opponent", {"name": d.opponent, "by": d.text}) for d in duels_so])
+                parts.append(say(f"quality.{verdict}", {"names": named}))
         if parts:
-            sentences.append(f"{start} the cascade {'; it '.join(parts)}.")
+            about = translated(METRIC[name].title.split(",")[0])
+            pairs = known(f"quality.pairs.{list_name}", list_name)
+            values = {"num": num, "pairs": pairs, "metric": about, "verdicts": glued(parts, "; it ", "；")}
+            sentences.append(say("quality.texture" if position else "quality.first", values))
     if num < FEW_PAIRS:
-        sentences.append(f"{num} pairs are too few to trust any of this.")
+        sentences.append(say("quality.few", {"num": num}))
     return sentences
 
 
-def join(names: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def score_line(summary: Summary, list_name: str) -> dict[str, int]:
+    """In how many duels by PSNR the cascade is better, worse and undecided."""
+    verdicts = [duel.verdict for row in duels(summary, list_name) for duel in row if duel.metric.name == "psnr"]
+    return {verdict: verdicts.count(verdict) for verdict in ("better", "worse", "undecided")}
 
 
-def not_computed(summary: Summary) -> list[str]:
+def not_computed(summary: Summary) -> list[Text]:
     """``FID, KID and LPIPS not computed: weights not given``, one text per reason."""
-    by_reason: dict[str, list[str]] = {}
+    by_reason: dict[str, list[Text]] = {}
     for name, reason in summary["not_computed"].items():
         metric, _, place = name.partition(" ")
-        by_reason.setdefault(reason, []).append(f"{metric.upper()} {place}".strip())
-    return [f"{join(names)} {reason}" for reason, names in by_reason.items()]
+        by_reason.setdefault(reason, []).append(same(f"{metric.upper()} {place}".strip()))
+    return [glued([join(names), translated(reason)], " ", " ") for reason, names in by_reason.items()]
 
 
 # ---- in tables
@@ -185,8 +191,8 @@ class Line:
     """One line of the metric table."""
 
     kind: str
-    title: str
-    note: str
+    title: Text
+    note: Text | None
     cells: list[Cell | None]
 
 
@@ -205,13 +211,13 @@ class Table:
     """
 
     list_name: str
-    title: str
+    title: Text
     size: str
     num: int
-    groups: list[tuple[str, int]]
+    groups: list[tuple[Text, int]]
     columns: list[Metric]
     lines: list[Line]
-    notes: list[str]
+    notes: list[Text]
 
 
 Means = dict[tuple[str, str, str, str], dict[str, Any]]  # by system, stage, metric, region
@@ -224,20 +230,24 @@ def metric_table(summary: Summary, list_name: str, size: str) -> Table | None:
         for row in summary["means"]
         if row["list"] == list_name and row["size"] == size
     }
-    columns = [column for column in COLUMNS if any(key[2:] == column for key in means)]
+    columns = columns_of(key[2:] for key in means)
     if not columns:
         return None
     lines = [line for line in summary["table"] if line["judged"] == size]
     is_paired = list_name.endswith("_paired")
-    rivals = [(line["system"], line["stage"]) for line in lines if not (is_paired and line["system"] == "keep")]
+    rivals = [
+        (line["system"], line["stage"])
+        for line in lines
+        if not (is_paired and line["system"] == "keep") and line["kind"] != "oracle"
+    ]
     best = {column: _best(means, rivals, column) for column in columns}
     return Table(
         list_name,
-        LIST_TITLES.get(list_name, list_name),
+        list_title(list_name),
         size,
         summary["lists"][list_name]["num_judged"],
-        [(title, len(list(group))) for title, group in groupby(REGION_TITLES[region] for _, region in columns)],
-        [METRIC[metric] for metric, _ in columns],
+        [(known(f"region.{name}", name), len(list(group))) for name, group in groupby(name for _, name in columns)],
+        [metric_of(metric) for metric, _ in columns],
         [
             Line(
                 line["kind"],
@@ -250,21 +260,20 @@ def metric_table(summary: Summary, list_name: str, size: str) -> Table | None:
     )
 
 
-def _notes(is_paired: bool, *, has_truth: bool) -> list[str]:
+def _notes(is_paired: bool, *, has_truth: bool) -> list[Text]:
     if not has_truth:
-        return ["No truth is known for these pairs: only numbers that need none."]
-    if is_paired:
-        return [
-            "The truth of a paired pair is the person's own photo, so “keep” is perfect by definition and takes no "
-            "part in the comparison."
-        ]
-    return []
+        return [say("scores.no_truth")]
+    return [say("scores.keep_is_perfect")] if is_paired else []
 
 
 def _best(means: Means, rivals: Sequence[tuple[str, str]], column: tuple[str, str]) -> set[tuple[str, str, str, str]]:
     """Keys of the best lines of a column; nobody where all are equal."""
-    ranks = {(*rival, *column): _rank(means[*rival, *column], METRIC[column[0]]) for rival in rivals}
-    top = max(ranks.values())
+    ranks = {
+        (*rival, *column): _rank(means[*rival, *column], metric_of(column[0]))
+        for rival in rivals
+        if (*rival, *column) in means
+    }
+    top = max(ranks.values(), default=0.0)
     winners = {key for key, rank in ranks.items() if rank == top}
     return winners if len(winners) < len(ranks) else set()
 
@@ -281,23 +290,25 @@ def _cell(means: Means, key: tuple[str, str, str, str], best: set[Any]) -> Cell 
     row = means.get(key)
     if row is None:
         return None
-    digits = METRIC[key[2]].digits
+    digits = metric_of(key[2]).digits
     interval = "" if row["low"] is None else f"{row['low']:.{digits}f} – {row['high']:.{digits}f}"
     return Cell(f"{row['mean']:.{digits}f}", interval, key in best)
 
 
-def _titles(line: dict[str, str], summary: Summary) -> tuple[str, str]:
+def _titles(line: dict[str, str], summary: Summary) -> tuple[Text, Text | None]:
     """Title and note of a line."""
-    enlarged = f"enlarged from {line['made'].replace('x', ' × ')}" if line["made"] != line["judged"] else ""
+    is_enlarged = line["made"] != line["judged"]
+    enlarged = say("scores.enlarged", {"size": line["made"].replace("x", " × ")}) if is_enlarged else None
     if line["kind"] == "cascade":
         chain = [row["stage"] for row in reversed(summary["table"]) if row["judged"] == summary["final_size"]]
         stages = [stage for stage in chain if stage in _cascade_stages(summary)]
-        return "cascade", " → ".join(stages)
-    if line["kind"] == "stage":
-        return f"cascade up to {line['stage']}", enlarged
-    if line["kind"] == "reference":
-        return f"reference: {line['system']}", enlarged
-    return BASELINES[line["system"]]
+        return say("system.cascade"), same(" → ".join(dict.fromkeys(stages)))
+    if line["system"] in BASELINES:
+        name, note = BASELINES[line["system"]]
+        return translated(name), translated(note)
+    values = {"stage": line["stage"], "system": line["system"]}
+    title = say(f"scores.{line['kind']}", values) if f"scores.{line['kind']}" in WORDS else same(line["system"])
+    return title, enlarged
 
 
 def _cascade_stages(summary: Summary) -> set[str]:
@@ -314,7 +325,11 @@ def category_rows(summary: Summary, list_name: str) -> list[dict[str, Any]]:
     """PSNR and texture inside the garment per garment category, for the cascade and every opponent."""
     texture = texture_metric(summary)
     rows = [row for row in summary["by_category"] if row["list"] == list_name]
-    lines = [row for row in summary["table"] if row["judged"] == summary["final_size"] and row["kind"] != "stage"]
+    lines = [
+        row
+        for row in summary["table"]
+        if row["judged"] == summary["final_size"] and row["kind"] not in ("stage", "oracle")
+    ]
     found = []
     for category in dict.fromkeys(row["category"] for row in rows):
         cells = []

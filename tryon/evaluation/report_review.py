@@ -21,6 +21,7 @@ from tryon.config import Config
 from tryon.errors import BadItem
 from tryon.evaluation.drawings import Figure, figure
 from tryon.evaluation.report_facts import Results
+from tryon.evaluation.report_text import Text, glued, known, same, say
 from tryon.geometry import Letterbox
 from tryon.ontology import CATEGORIES, CATEGORY_BIT, PART_BIT
 from tryon.prepare.parts import rough_masks
@@ -46,7 +47,7 @@ class Entry:
     id: str
     doubts: list[str]
     figure: Figure
-    scores: list[str]
+    scores: list[Text]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Review:
         entries: doubtful cut-outs first, each half from the worst agreement on.
         num_doubtful: of all photos, shown or not.
         num_cut: photos whose cut-outs a model made; 0 where the annotations are trusted.
-        colours: CSS colour of an outline by what it shows.
+        colours: CSS colour of an outline by what it shows: "annotation" or "cutout".
     """
 
     entries: list[Entry]
@@ -89,7 +90,7 @@ def review(results: Results, manifest: pd.DataFrame, data: Path, config: Config)
         entries,
         num_doubtful=int(made["doubtful"].sum()),
         num_cut=len(made),
-        colours={"annotation": _css(ANNOTATION_COLOUR), "cut-out": _css(CUT_OUT_COLOUR)},
+        colours={"annotation": _css(ANNOTATION_COLOUR), "cutout": _css(CUT_OUT_COLOUR)},
     )
 
 
@@ -131,7 +132,7 @@ def _entry(
     ):
         _outline(canvas_HWC, (box.mask(mask_HW[rows, columns]) for mask_HW in masks), colour, width_px)
     doubts = [doubt for doubt in record["doubts"].split("; ") if doubt]
-    picture = figure(canvas_HWC, f"{photo.id}: outlines of annotation and cut-out")
+    picture = figure(canvas_HWC, say("review.alt", {"photo": photo.id}))
     return Entry(photo.id, doubts, picture, _score_lines(record["quality"]))
 
 
@@ -160,13 +161,17 @@ def _outline(canvas_HWC: np.ndarray, masks: Iterable[np.ndarray], colour: tuple[
         cv2.drawContours(canvas_HWC, contours, -1, colour, width_px)
 
 
-def _score_lines(quality: str) -> list[str]:
+def _score_lines(quality: str) -> list[Text]:
     """``"up: agreement 0.93, predicted iou 0.94, stability 0.91"`` per part."""
-    return [
-        f"{part.replace('_', ' ')}: "
-        + ", ".join(f"{name.replace('_', ' ')} {values[name]:.2f}" for name in MEASURES if values[name] is not None)
-        for part, values in json.loads(quality).items()
-    ]
+    lines = []
+    for part, values in json.loads(quality).items():
+        scores = [
+            glued([known(f"measure.{name}", name.replace("_", " ")), same(f"{values[name]:.2f}")], " ", " ")
+            for name in MEASURES
+            if values[name] is not None
+        ]
+        lines.append(glued([known(f"category.{part}", part.replace("_", " ")), glued(scores, ", ", "，")], ": ", "："))
+    return lines
 
 
 def _css(colour: tuple[int, int, int]) -> str:

@@ -19,6 +19,7 @@ from tryon.errors import BadItem
 from tryon.evaluation import drawings
 from tryon.evaluation.drawings import Figure, figure
 from tryon.evaluation.report_facts import Results
+from tryon.evaluation.report_text import Text, same, say
 from tryon.geometry import Letterbox
 from tryon.ontology import CATEGORY_BIT, PART_BIT, PERSON_BIT
 from tryon.prepare.agnostic import RULES, repaint_region, with_cuts
@@ -40,7 +41,7 @@ class Variants:
 
     id: str
     category: str
-    figures: list[tuple[str, Figure]]
+    figures: list[tuple[Text, Figure]]
     scores: list[str]
 
 
@@ -113,11 +114,13 @@ def _row(photo: str, person: Person, category: str, config: Config) -> Variants:
     shown_height = min(PANEL_HEIGHT_PX, height)
     box = Letterbox((height, width), (shown_height, max(1, round(width * shown_height / height))))
     small_HWC = box.image(person.image_HWC)
-    figures, scores = [("photo", figure(small_HWC, photo))], []
+    figures, scores = [(say("panel.photo"), figure(small_HWC, same(photo)))], []
     for rule in RULES:
         region_HW = person.region(rule, category)
-        title = f"{rule} (in use)" if rule == config.cutouts.agnostic else rule
+        title = say("variants.in_use", {"rule": rule}) if rule == config.cutouts.agnostic else same(rule)
         panel_HWC = drawings.agnostic(small_HWC, box.mask(region_HW))
-        figures.append((title, figure(panel_HWC, f"{photo}: what {rule} repaints for {category}")))
+        figures.append(
+            (title, figure(panel_HWC, say("variants.alt", {"photo": photo, "rule": rule, "category": category})))
+        )
         scores.append(f"{rule} {region_HW.mean():.0%}")
     return Variants(photo, category, figures, scores)

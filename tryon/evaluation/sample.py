@@ -2,8 +2,9 @@
 
 A system is the cascade or one reference stage. Every stage's picture is kept as PNG under
 sample/SYSTEM/STAGE/PAIR.png; the next stage starts from those bytes, so what a stage was given can be looked at.
-A picture depends on its weights, its two photos, the sampler's settings and its own seed (seed, "sample", stage,
-pair_id); work goes in fixed chunks of the sorted pairs, and a chunk that was cut off is made again whole.
+A picture depends on its weights, its two photos, its stage's sampling settings and its own seed (seed, "sample", stage,
+pair_id); work goes in fixed chunks of the sorted pairs, and a chunk that was cut off is made again whole. With
+`sample.gpus` above 1, as many processes share the chunks of each stage; which one makes a chunk changes no byte.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tryon.config import Config, SampleConfig, load
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import UserError
+from tryon.evaluation.crew import Crew
 from tryon.evaluation.pair_lists import Pair, listed_pairs, reasons_to_drop
 from tryon.evaluation.pictures import has_key, read_picture, write_picture
 from tryon.evaluation.trained import Trained, read_trained
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
     started = time.monotonic()
     config = load(args.config)
     torch.set_num_threads(config.sample.threads)
+    crew = Crew.assemble()
     tables = tables_beside(args.packs)
     check_quarantined(tables, config.max_quarantined)
     packed = PackedPhotos(args.packs)
@@ -66,13 +69,18 @@ def run(args: argparse.Namespace) -> None:
     dropped = reasons_to_drop(pairs, packed, tables)
     dropped |= _empty_masks([p for p in pairs if p.pair_id not in dropped], packed, trained[0].stage.size_hw)
     kept = [pair for pair in pairs if pair.pair_id not in dropped]
-    _say(f"sample {args.system}: {len(kept)} pairs, {len(dropped)} dropped, stages {', '.join(names)}")
+    if crew.is_first:
+        processes = f", {crew.size} processes" if crew.size > 1 else ""
+        _say(f"sample {args.system}: {len(kept)} pairs, {len(dropped)} dropped, stages {', '.join(names)}{processes}")
 
     code = code_digest("tryon.evaluation.sample")
     version = [code, environment_digest("sample", [config.stages[name].kind for name in names])]
-    sampler = ChainSampler(packed, kept, config.sample, args.results, args.system, version)
+    sampler = ChainSampler(packed, kept, config.sample, args.results, args.system, version, crew)
     for link in trained:
         sampler.run_stage(link)
+    crew.part()
+    if not crew.is_first:
+        return
     files.write_parquet(args.out, sampler.index(pairs, dropped))
 
     seconds = time.monotonic() - started
@@ -120,6 +128,7 @@ class ChainSampler:
         results: results folder.
         system: folder below results/sample.
         version: digests of code and environment, part of every key.
+        crew: the processes that share the work.
     """
 
     packed: PackedPhotos
@@ -128,9 +137,10 @@ class ChainSampler:
     results: Path
     system: str
     version: list[str]
+    crew: Crew
 
     def __post_init__(self) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = self.crew.device
         self.num_made = self.num_reused = 0
         self._low: Trained | None = None
         self._keys: dict[str, str] = {}  # pair_id → key of its picture at the stage before
@@ -148,11 +158,15 @@ class ChainSampler:
         num_stale = sum(map(len, stale))
         self.num_made += num_stale
         self.num_reused += len(self.pairs) - num_stale
-        if stale:
+        self.crew.wait()  # all have looked at the same files before one of them writes any
+        own = self.crew.share(stale)
+        if own:
             network = link.network(self.device)
-            for chunk in _progress(stale, f"sample {self.system}/{name}", len(self.pairs) - num_stale):
+            member = f" [{self.crew.rank + 1}/{self.crew.size}]" if self.crew.size > 1 else ""
+            for chunk in _progress(own, f"sample {self.system}/{name}{member}", len(self.pairs) - num_stale):
                 for pair, image_HWC in zip(chunk, self._sample(chunk, link, network), strict=True):
                     write_picture(self._path(name, pair), image_HWC, keys[pair.pair_id])
+        self.crew.wait()  # the next stage starts from all of these pictures
         size = "x".join(map(str, link.stage.size_hw))
         for pair in self.pairs:
             path = self._path(name, pair).relative_to(self.results).as_posix()
@@ -170,10 +184,9 @@ class ChainSampler:
         table = pd.DataFrame([*self._rows, *lost], columns=list(INDEX_COLUMNS))
         return table.astype(object).where(table.notna(), None)
 
-    @torch.inference_mode()
     def _sample(self, chunk: Sequence[Pair], link: Trained, network: torch.nn.Module) -> list[np.ndarray]:
         """uint8 RGB pictures of a chunk."""
-        name, size_hw = link.stage.name, link.stage.size_hw
+        size_hw = link.stage.size_hw
         arrays = [
             condition_arrays(
                 self.packed.read(pair.person, size_hw),
@@ -183,18 +196,12 @@ class ChainSampler:
             )
             for pair in chunk
         ]
-        conditions = collate(arrays)
+        lows = None
         if self._low is not None:
             before = self._low.stage
             lows = [read_picture(self._path(before.name, pair), before.size_hw) for pair in chunk]
-            low_BHWC = np.stack([images.to_network(low_HWC) for low_HWC in lows])
-            conditions = conditions.with_low(torch.from_numpy(low_BHWC).permute(0, 3, 1, 2).contiguous())
-        seeds_B = torch.tensor([seed_of(self.cfg.seed, "sample", name, pair.pair_id) for pair in chunk])
-        images_B3HW = link.stage.sample(network, conditions.to(self.device), seeds_B, self.cfg)
-        images_BHWC = images_B3HW.float().cpu().permute(0, 2, 3, 1).numpy()
-        if not np.isfinite(images_BHWC).all():
-            raise UserError(f"{link.weights}: stage {name} makes pictures that are not finite; train it again")
-        return [images.from_network(image_HWC) for image_HWC in images_BHWC]
+        pair_ids = [pair.pair_id for pair in chunk]
+        return sample_batch(link, network, arrays, lows, pair_ids, self.cfg, self.device)
 
     def _path(self, stage: str, pair: Pair) -> Path:
         return self.results / "sample" / self.system / stage / f"{pair.pair_id}.png"
@@ -206,7 +213,7 @@ class ChainSampler:
             {
                 "version": self.version,
                 "weights": link.sha256,
-                "settings": config_digest(link.stage.cfg, self.cfg.model_copy(update={"lists": []})),
+                "settings": config_digest(link.stage.cfg, self.cfg.of_stage(link.stage.name), self.cfg.seed),
                 "pair": [pair.pair_id, pair.category],
                 "photos": [self._photo_digest(photo, size_hw) for photo in (pair.person, pair.garment)],
                 "low": self._keys.get(pair.pair_id),
@@ -217,6 +224,46 @@ class ChainSampler:
         if (photo, size_hw) not in self._photo_digests:
             self._photo_digests[photo, size_hw] = _content_digest(self.packed.read(photo, size_hw))
         return self._photo_digests[photo, size_hw]
+
+
+@torch.inference_mode()
+def sample_batch(
+    link: Trained,
+    network: torch.nn.Module,
+    arrays: Sequence[Mapping[str, np.ndarray]],
+    lows: Sequence[np.ndarray] | None,
+    pair_ids: Sequence[str],
+    cfg: SampleConfig,
+    device: torch.device,
+) -> list[np.ndarray]:
+    """One stage's pictures of a batch.
+
+    Args:
+        link: the stage and where its weights are from.
+        network: with these weights, on the device.
+        arrays: `condition_arrays` of each pair at the stage's size.
+        lows: uint8 RGB pictures of the stage before; None for a first stage.
+        pair_ids: what a pair's seed is made of.
+        cfg: sampler settings.
+        device: where to compute.
+
+    Returns:
+        uint8 RGB [H, W, 3] each.
+
+    Raises:
+        UserError: a picture is not finite.
+    """
+    conditions = collate(arrays)
+    if lows is not None:
+        low_BHWC = np.stack([images.to_network(low_HWC) for low_HWC in lows])
+        conditions = conditions.with_low(torch.from_numpy(low_BHWC).permute(0, 3, 1, 2).contiguous())
+    name = link.stage.name
+    seeds_B = torch.tensor([seed_of(cfg.seed, "sample", name, pair_id) for pair_id in pair_ids])
+    images_B3HW = link.stage.sample(network, conditions.to(device), seeds_B, cfg.of_stage(name))
+    images_BHWC = images_B3HW.float().cpu().permute(0, 2, 3, 1).numpy()
+    if not np.isfinite(images_BHWC).all():
+        raise UserError(f"{link.weights}: stage {name} makes pictures that are not finite; train it again")
+    return [images.from_network(image_HWC) for image_HWC in images_BHWC]
 
 
 def _content_digest(photo: PackedPhoto) -> str:

@@ -10,10 +10,12 @@ import pandas as pd
 
 from tryon.config import Config
 from tryon.evaluation.judge import Entry, shown
-from tryon.evaluation.learned import NOT_GIVEN
 from tryon.evaluation.metrics import METRIC, PSNR_CAP_DB
 from tryon.evaluation.pair_lists import Pair
 from tryon.evaluation.statistics import LEVEL, Estimate, estimate
+
+TRYON = "tryon"
+"""The protocol of every number that names no other."""
 
 GROUP = ["list", "size", "system", "stage", "metric", "region"]
 
@@ -97,16 +99,33 @@ def check_values(metrics: pd.DataFrame) -> None:
         raise RuntimeError(f"metrics that are not finite:\n{bad.head().to_string()}")
 
 
+def sets_of(report: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """FID and KID of our own protocol, as rows whose value is a number or the reason why there is none."""
+    own = [number for protocol in report if protocol["name"] == TRYON for number in protocol["scores"]]
+    return [
+        {
+            **{name: row[name] for name in ("list", "size", "against", "system", "stage", "metric", "spread")},
+            "protocol": TRYON,
+            "value": row["reason"] if row["value"] is None else row["value"],
+        }
+        for row in own
+        if row["metric"] in ("fid", "kid")
+    ]
+
+
 def summarise(
     config: Config,
     table: Sequence[Entry],
     pairs: Sequence[Pair],
     dropped: list[dict[str, str]],
     metrics: pd.DataFrame,
-    set_scores: list[dict[str, Any]],
-    too_small: dict[str, str],
+    report: list[dict[str, Any]],
+    reasons: dict[str, str],
 ) -> dict[str, Any]:
     """Everything that the report prints about quality, as plain JSON values.
+
+    Numbers of `means`, `differences`, `by_category` and `sets` are of the protocol `tryon`; `protocols` holds every
+    protocol with its settings and all of its numbers.
 
     Args:
         config: the whole configuration.
@@ -114,8 +133,8 @@ def summarise(
         pairs: the judged pairs.
         dropped: rows of pair_id, list, reason.
         metrics: one number per row.
-        set_scores: FID and KID, or why not.
-        too_small: sizes at which LPIPS cannot be computed, with the reason.
+        report: of `by_protocol.scores`.
+        reasons: metrics that are not computed, with the reason.
     """
     bootstrap = {"num_resamples": config.evaluate.num_bootstrap, "seed": config.evaluate.seed}
     final = shown(config.stages[config.cascade[-1]].size)
@@ -127,11 +146,14 @@ def summarise(
             "num_with_truth": sum(pair.truth is not None for pair in listed),
             "num_dropped": sum(row["list"] == name for row in dropped),
         }
-    not_computed = {} if config.evaluate.lpips_weights else {"lpips": NOT_GIVEN}
-    not_computed |= {f"lpips at {size}": reason for size, reason in too_small.items()}
-    for row in set_scores:
+    sets = sets_of(report)
+    not_computed = dict(reasons)
+    for row in sets:
         if isinstance(row["value"], str):
             not_computed[row["metric"]] = row["value"]
+    if not sets:
+        reason = f"not computed: evaluate.protocols does not name {TRYON}"
+        not_computed |= dict.fromkeys(("fid", "kid"), reason)
     return {
         "final_size": final,
         "sizes": list(dict.fromkeys(shown(entry.judged_hw) for entry in table)),
@@ -150,16 +172,20 @@ def summarise(
         "means": means(metrics, **bootstrap),
         "differences": differences(metrics, table, **bootstrap),
         "by_category": by_category(metrics, final, **bootstrap),
-        "sets": set_scores,
+        "sets": sets,
         "not_computed": not_computed,
+        "protocols": report,
         "protocol": {
+            "name": TRYON,
             "pictures": "8-bit PNG; photos and truths letterboxed and area-averaged; enlarged bicubically",
             "interval": f"{LEVEL:.0%} percentile bootstrap over pairs",
             **bootstrap,
             "psnr_cap_db": PSNR_CAP_DB,
-            "sampler": config.sample.sampler,
-            "sampler_steps": config.sample.num_steps,
-            "guidance": config.sample.guidance,
+            "sampling": {
+                name: config.sample.of_stage(name).model_dump(mode="json")
+                for name in config.used_stages
+                if config.stages[name].kind != "regression"
+            },
             "sample_seed": config.sample.seed,
         },
     }

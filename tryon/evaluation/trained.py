@@ -1,7 +1,8 @@
 """Trained weights → a network ready to sample, or the reason why these weights do not belong here.
 
-Weights mean something only with the network, the noise schedule and the agnostic rule that they were trained
-with; `tryon train` writes those into the file, and nothing is sampled from a file that says otherwise.
+Weights mean something only with the network, the noise schedule, the agnostic rule and the set of keypoints that
+they were trained with; `tryon train` writes those into the file, and nothing is sampled from a file that says
+otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tryon import files
 from tryon.config import Config, StageConfig
 from tryon.digests import config_digest
 from tryon.errors import UserError
+from tryon.keypoints import CONVENTION
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage
 
@@ -91,7 +93,7 @@ def _stage_of(path: Path) -> tuple[str, str]:
     except FileNotFoundError:
         return f"{path}: no such file", ""
     except (SafetensorError, OSError) as error:
-        return f"{path}: not a safetensors file ({error}); train again or fetch the file again", ""
+        return f"{path}: not a safetensors file, and nothing else is opened ({error}); train or fetch it again", ""
     if "stage" not in metadata or "settings_digest" not in metadata:
         return f"{path}: `tryon train` did not write these weights (no stage, no settings_digest)", ""
     return "", metadata["stage"]
@@ -112,5 +114,10 @@ def _mismatches(path: Path, cfg: StageConfig, agnostic: str) -> list[str]:
         problems.append(
             f"{path}: trained for regions of rule {metadata.get('agnostic')!r}, but these photos are packed with "
             f"{agnostic!r}; set cutouts.agnostic back or train again"
+        )
+    if metadata.get("keypoints") != CONVENTION:
+        problems.append(
+            f"{path}: trained on keypoints of the set {metadata.get('keypoints')!r}, but photos are packed with "
+            f"{CONVENTION!r}; take weights of this version of tryon, or train again"
         )
     return problems

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import nn
 
-from tryon.config import SampleConfig, StageConfig
+from tryon.config import SamplingConfig, StageConfig
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,25 @@ class Conditions:
             prealigned_mask_B1HW=self.prealigned_mask_B1HW * keep_B111,
             garment_keypoints_BK3=self.garment_keypoints_BK3 * keep_B11,
             is_null_B=self.nulls_B | drop_B,
+        )
+
+    def without_each(
+        self, garment_B: torch.Tensor, garment_pose_B: torch.Tensor, person_pose_B: torch.Tensor
+    ) -> Conditions:
+        """Null the garment with its warped copy, its keypoints, or the person's keypoints, each where its bool [B] is.
+
+        A sample that loses garment and garment pose is what `without_garment` makes of it.
+        """
+        null = self.without_garment(garment_B & garment_pose_B)
+        keeps_garment_B111 = (~garment_B).to(self.garment_B3HW)[:, None, None, None]
+        return replace(
+            null,
+            garment_B3HW=null.garment_B3HW * keeps_garment_B111,
+            garment_mask_B1HW=null.garment_mask_B1HW * keeps_garment_B111,
+            prealigned_B3HW=null.prealigned_B3HW * keeps_garment_B111,
+            prealigned_mask_B1HW=null.prealigned_mask_B1HW * keeps_garment_B111,
+            garment_keypoints_BK3=null.garment_keypoints_BK3 * (~garment_pose_B)[:, None, None],
+            person_keypoints_BK3=null.person_keypoints_BK3 * (~person_pose_B)[:, None, None],
         )
 
     @property
@@ -155,7 +174,7 @@ class Stage(ABC):
 
     @abstractmethod
     def sample(
-        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig
     ) -> torch.Tensor:
         """Pictures made from noise.
 

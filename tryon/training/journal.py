@@ -1,19 +1,23 @@
 """What a run says while it works: metrics.jsonl, events.jsonl, TensorBoard, and a progress line on stderr.
 
-    metrics.jsonl   {"kind": "train", "step", "loss", "lr", "grad_norm", "images_per_s"}  and
+    metrics.jsonl   {"kind": "train", "step", "loss", "lr", "grad_norm", "images_per_s"} and, on a GPU,
+                    "max_memory_gb", with fp16 "loss_scale"; grad_norm is the one before clipping
                     {"kind": "val", "step", "loss"}; append-only, `step` = optimizer steps done
     events.jsonl    {"event", "time", …}: started, resumed, saved, damaged_checkpoint, not_finite, stopped,
                     finished
 
-A restart repeats the lines between its checkpoint and the kill; `read_metrics` lets the last one count.
+A restart repeats the lines between its checkpoint and the kill; `read_metrics` lets the last one count. The numbers
+of metrics.jsonl also go to the trackers that the settings name.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -21,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from tryon import files, images
+from tryon.errors import UserError
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -29,6 +34,9 @@ METRICS = "metrics.jsonl"
 EVENTS = "events.jsonl"
 PLAIN_EVERY_S = 10.0  # between progress lines in a log file
 TERMINAL_EVERY_S = 0.5
+
+Track = Callable[[dict[str, float], int], None]
+"""Receives what metrics.jsonl gets: numbers by "kind/name", and their step."""
 
 
 def read_metrics(run_dir: Path | str, kind: str) -> list[dict[str, Any]]:
@@ -56,6 +64,7 @@ class Journal:
         num_steps: steps of the whole run, for the estimate of the time left.
         stage: shown in progress lines.
         active: False on the other processes of a distributed run.
+        track: also receives each line of numbers.
         stream: where progress and events are shown.
         clock: seconds, monotonic.
     """
@@ -67,37 +76,45 @@ class Journal:
         num_steps: int,
         stage: str,
         active: bool = True,
+        track: Track | None = None,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run_dir, self._num_steps, self._stage, self._active = run_dir, num_steps, stage, active
         self._stream = stream if stream is not None else sys.stderr
         self._clock = clock
+        self._track = track
         self._writer: SummaryWriter | None = None
         self._shown_at = -float("inf")
         self._line_open = False
+        if active:
+            for name in (METRICS, EVENTS):
+                _end_torn_line(run_dir / name)
 
     def open_curves(self, first_step: int) -> None:
         """Start TensorBoard's event file; points of an interrupted run after first_step are taken back."""
         if self._active:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first_step + 1)
+            with self._disk():
+                self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first_step + 1)
 
     def close(self) -> None:
         """Flush the curves."""
         self._end_line()
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            writer, self._writer = self._writer, None
+            with self._disk():
+                writer.close()
 
     def say(self, event: str, **facts: object) -> None:
         """Record an event and show it."""
         if not self._active:
             return
-        files.append_jsonl(
-            self.run_dir / EVENTS, {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts}
-        )
+        with self._disk():
+            files.append_jsonl(
+                self.run_dir / EVENTS, {"event": event, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts}
+            )
         self._end_line()
         shown = ", ".join(f"{name} {value}" for name, value in facts.items() if not isinstance(value, (list, dict)))
         self._print(f"{self._stage}: {event.replace('_', ' ')}{': ' if shown else ''}{shown}\n")
@@ -106,18 +123,22 @@ class Journal:
         """Append one line of numbers and its points on the curves."""
         if not self._active:
             return
-        files.append_jsonl(self.run_dir / METRICS, {"kind": kind, "step": step, **values})
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(f"{kind}/{name}", value, step)
+        with self._disk():
+            files.append_jsonl(self.run_dir / METRICS, {"kind": kind, "step": step, **values})
+            if self._writer is not None:
+                for name, value in values.items():
+                    self._writer.add_scalar(f"{kind}/{name}", value, step)
+        if self._track is not None:
+            self._track({f"{kind}/{name}": value for name, value in values.items()}, step)
 
     def picture(self, name: str, step: int, image_HWC: np.ndarray) -> None:
         """Keep a picture (uint8 RGB) as PNG in the run directory and on TensorBoard."""
         if not self._active:
             return
-        files.write_bytes(self.run_dir / name / f"step-{step:08d}.png", images.encode_png(image_HWC))
-        if self._writer is not None:
-            self._writer.add_image(name, image_HWC, step, dataformats="HWC")
+        with self._disk():
+            files.write_bytes(self.run_dir / name / f"step-{step:08d}.png", images.encode_png(image_HWC))
+            if self._writer is not None:
+                self._writer.add_image(name, image_HWC, step, dataformats="HWC")
 
     def progress(self, step: int, loss: float, images_per_s: float, seconds_per_step: float) -> None:
         """Show where the run is: one line that renews itself on a terminal, a line now and then in a log."""
@@ -134,6 +155,19 @@ class Journal:
         self._print(f"\r\x1b[K{text}" if terminal else f"{text}\n")
         self._line_open = terminal
 
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        """Says what to do where the disk is full."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in files.FULL:
+                raise
+            raise UserError(
+                f"no space left for the journals in {self.run_dir}; its checkpoints are untouched: free some space "
+                "and start again"
+            ) from error
+
     def _end_line(self) -> None:
         if self._line_open:
             self._print("\n")
@@ -142,6 +176,15 @@ class Journal:
     def _print(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def _end_torn_line(path: Path) -> None:
+    """End the line that a power cut or a full disk tore, so that it does not spoil the next one."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb+") as stream:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read(1) != b"\n":
+                stream.write(b"\n")
 
 
 @dataclass

@@ -7,8 +7,9 @@ r"""Train one stage of a method; run the same command again to go on where it st
 
 Everything that changes during training lives in a run directory, RESULTS/runs/STAGE-DIGEST, which Snakemake
 does not own (it deletes declared outputs before a retry). DIGEST covers the stage's settings, the training data,
-the agnostic rule that made its regions and the code, so a change of any of them starts afresh and a change back
-finds its old run. The declared outputs are the averaged weights, float32, and a summary that holds no times.
+the agnostic rule that made its regions, the set of its keypoints and the code, so a change of any of them starts
+afresh and a change back finds its old run. The declared outputs are the averaged weights, float32, and a summary
+that holds no times.
 """
 
 from __future__ import annotations
@@ -31,14 +32,17 @@ from tryon.config import Config
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import UserError
+from tryon.keypoints import CONVENTION
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage, num_params
 from tryon.packed import PackedPhotos, check_quarantined, tables_beside
 from tryon.provenance import write_provenance
-from tryon.training.checkpoints import Checkpoints, RunLock
+from tryon.training import trackers
+from tryon.training.checkpoints import Checkpoints, RunLock, full_disk_is_an_os_error
 from tryon.training.feed import CanvasPhotos, Pair, TrainFeed, data_digest, read_pairs
 from tryon.training.journal import Journal
 from tryon.training.loop import Run, Trainer, fit
+from tryon.training.parallel import check_strategy
 from tryon.training.validation import Validation
 
 MODULE = "tryon.training.train"
@@ -89,6 +93,7 @@ def run(args: argparse.Namespace) -> None:
         "settings": config_digest(stage.name, stage.cfg),
         "data": data_digest(data.train, data.photos),
         "cutouts.agnostic": data.agnostic,
+        "keypoints": CONVENTION,
         "code": code_digest(MODULE),
         "environment": environment_digest("train", [stage.cfg.kind]),
     }
@@ -97,8 +102,16 @@ def run(args: argparse.Namespace) -> None:
         with RunLock(run_dir) if accelerator.is_main_process else nullcontext():
             validation = make_validation(config, stage, data)
             trainer = train(stage, data, validation, run_dir, identity, accelerator)
-            if accelerator.is_main_process:
+            try:
                 write_results(args, trainer, data, validation, run_dir, identity)
+            except OSError as error:
+                if error.errno not in files.FULL:
+                    raise
+                raise UserError(
+                    f"no space left for {args.weights} and {args.summary}; the run in {run_dir} is finished and whole: "
+                    "free some space and start again"
+                ) from error
+            if accelerator.is_main_process:
                 write_provenance(
                     args.weights,
                     stage="train",
@@ -112,10 +125,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def make_accelerator(stage: Stage) -> Accelerator:
-    """Device and processes as the settings and the launcher say."""
-    on_cpu = stage.cfg.train.device == "cpu" or not torch.cuda.is_available()
-    accelerator = Accelerator(mixed_precision="no", cpu=on_cpu)
-    torch.set_num_threads(stage.cfg.train.threads)
+    """Device and processes as the settings and the launcher say.
+
+    Raises:
+        UserError: the strategy cannot work with them, or a tracker is not installed.
+    """
+    cfg = stage.cfg.train
+    on_cpu = cfg.device == "cpu" or not torch.cuda.is_available()
+    accelerator = Accelerator(mixed_precision="no", cpu=on_cpu, log_with=trackers.wanted(cfg.trackers) or None)
+    num_gpus = 0 if on_cpu else torch.cuda.device_count()
+    check_strategy(cfg, num_processes=accelerator.num_processes, num_gpus=num_gpus)
+    torch.set_num_threads(cfg.threads)
     return accelerator
 
 
@@ -139,7 +159,9 @@ def make_validation(config: Config, stage: Stage, data: Data) -> Validation | No
         return None
     cfg = stage.cfg.train
     batch_size = min(cfg.batch_size, len(data.val))
-    return Validation(stage, data.val, data.photos, config.sample, seed=cfg.seed, batch_size=batch_size)
+    return Validation(
+        stage, data.val, data.photos, config.sample.of_stage(stage.name), seed=cfg.seed, batch_size=batch_size
+    )
 
 
 def train(
@@ -152,12 +174,19 @@ def train(
 ) -> Trainer:
     """Bring the run directory's state to its last step; returns at once where it is there already."""
     cfg = stage.cfg.train
-    journal = Journal(run_dir, num_steps=cfg.num_steps, stage=stage.name, active=accelerator.is_main_process)
+    journal = Journal(
+        run_dir,
+        num_steps=cfg.num_steps,
+        stage=stage.name,
+        active=accelerator.is_main_process,
+        track=lambda values, step: accelerator.log(values, step=step),
+    )
     trainer = Trainer(stage, accelerator)
     checkpoints = Checkpoints(
         run_dir,
         identity={**identity, "network": network_digest(trainer)},
         keep_last=cfg.keep_checkpoints,
+        milestone_every=cfg.milestone_every,
         say=journal.say,
     )
     first_step, scalars = resume(trainer, checkpoints)
@@ -166,6 +195,7 @@ def train(
     announce(journal, data, trainer, first_step)
     feed = TrainFeed(data.train, data.photos, cfg, rank=accelerator.process_index, num_ranks=accelerator.num_processes)
     journal.open_curves(first_step)
+    trackers.start(accelerator, run_dir, stage.cfg.model_dump(mode="json"))
     try:
         fit(Run(trainer, feed, checkpoints, journal, validation), first_step, scalars)
         journal.say("finished", step=cfg.num_steps)
@@ -185,7 +215,7 @@ def resume(trainer: Trainer, checkpoints: Checkpoints) -> tuple[int, dict[str, A
     if newest is None:
         return 0, {}
     snapshot = checkpoints.load(newest)
-    trainer.restore(snapshot.tensors)
+    trainer.restore(snapshot.tensors, snapshot.scalars)
     return snapshot.step, snapshot.scalars
 
 
@@ -210,6 +240,8 @@ def announce(journal: Journal, data: Data, trainer: Trainer, first_step: int) ->
         num_val_pairs=len(data.val),
         device=str(trainer.accelerator.device),
         num_processes=trainer.accelerator.num_processes,
+        strategy=trainer.strategy,
+        precision=trainer.cfg.precision,
     )
 
 
@@ -221,21 +253,26 @@ def write_results(
     run_dir: Path,
     identity: dict[str, str],
 ) -> None:
-    """The declared outputs: averaged weights and a summary, the same bytes for the same run."""
+    """The declared outputs: averaged weights and a summary, the same bytes for the same run. Call on all processes."""
+    with trainer.averaged() as network:
+        if network is None:
+            return
+        val_loss = validation.loss(network, trainer.accelerator.device) if validation else None
+        average = {
+            name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
+            for name, tensor in network.state_dict().items()
+        }
     stage = trainer.stage
     facts: dict[str, Any] = {
         "stage": stage.name,
         "kind": stage.cfg.kind,
         "agnostic": data.agnostic,
+        "keypoints": identity["keypoints"],
         "step": stage.cfg.train.num_steps,
         "num_params": num_params(trainer.network),
         "settings_digest": identity["settings"],
         "data_digest": identity["data"],
         "code_digest": identity["code"],
-    }
-    average = {
-        name: (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous()
-        for name, tensor in trainer.ema.network.state_dict().items()
     }
     metadata = {name: str(value) for name, value in facts.items()}
     files.write_atomic(args.weights, lambda path: save_weights(path, average, metadata))
@@ -251,7 +288,7 @@ def write_results(
             "num_train_pairs": len(data.train),
             "num_val_pairs": len(data.val),
             "skipped_pairs": data.skipped,
-            "val_loss": validation.loss(trainer.ema.network, trainer.accelerator.device) if validation else None,
+            "val_loss": val_loss,
             "run_dir": shown_run_dir,
             "weights_sha256": files.sha256_file(args.weights),
         },
@@ -264,7 +301,8 @@ def save_weights(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[st
     The library writes its metadata in the order of a hash table that is seeded anew in each process; here it
     is sorted in place. The rest of the header keeps its length and order.
     """
-    save_file(tensors, path, metadata=metadata)
+    with full_disk_is_an_os_error(path):
+        save_file(tensors, path, metadata=metadata)
     with path.open("r+b") as stream:
         length = int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(length))

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from tryon import images
-from tryon.config import SampleConfig
+from tryon.config import SamplingConfig
 from tryon.methods.interface import Stage
 from tryon.training.feed import Batch, CanvasPhotos, Pair, fixed_batches
 
@@ -39,7 +39,7 @@ class Validation:
         stage: Stage,
         pairs: Sequence[Pair],
         photos: CanvasPhotos,
-        sample_cfg: SampleConfig,
+        sample_cfg: SamplingConfig,
         *,
         seed: int,
         batch_size: int,

@@ -6,7 +6,8 @@ rule evaluate:
         samples=expand("<results>/sample/{system}/index.parquet", system=wiring.systems),
     output:
         metrics="<results>/evaluate/metrics.parquet",
-        summary="<results>/evaluate/summary.json",
+        protocols="<results>/evaluate/protocols.parquet",
+        summary=report("<results>/evaluate/summary.json", caption="../report/summary.rst", category="Results"),
     log:
         "<results>/logs/evaluate.log",
     benchmark:
@@ -15,12 +16,12 @@ rule evaluate:
         cfg=wiring.settings("evaluate"),
         code=wiring.code("evaluate"),
         env=wiring.environment("evaluate"),
-        weights=wiring.weights("evaluate.lpips_weights", "evaluate.inception_weights"),
+        weights=wiring.metric_weights,
         tryon=wiring.tryon,
         config=wiring.config,
         data=wiring.data,
         results=wiring.into,
-    threads: 2
+    threads: wiring.cfg.evaluate.jobs
     resources:
         **wiring.resources(mem_mb=8000, runtime=120),
     conda:
@@ -28,5 +29,5 @@ rule evaluate:
     shell:
         "{params.tryon} evaluate --config {params.config} --data {params.data} --results {params.results}"
         " --pairs {input.pairs} --packs {input.packs} --samples {input.samples}"
-        " --out {output.metrics} --summary {output.summary}"
+        " --out {output.metrics} --protocols {output.protocols} --summary {output.summary}"
         " 2>&1 | tee {log}"

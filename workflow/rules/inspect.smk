@@ -12,7 +12,7 @@ rule inspect:
         packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
         tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
     output:
-        page="<results>/inspect/data.html",
+        page=report("<results>/inspect/data.html", caption="../report/inspect.rst", category="Data"),
     log:
         "<results>/logs/inspect.log",
     benchmark:

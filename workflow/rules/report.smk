@@ -14,7 +14,7 @@ rule report:
         metrics="<results>/evaluate/metrics.parquet",
         summary="<results>/evaluate/summary.json",
     output:
-        page="<results>/report/index.html",
+        page=report("<results>/report/index.html", caption="../report/report.rst", category="Results"),
     log:
         "<results>/logs/report.log",
     benchmark:

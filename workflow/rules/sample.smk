@@ -15,10 +15,10 @@ rule sample:
         cfg=wiring.settings("sample"),
         code=wiring.code("sample"),
         env=wiring.environment("sample"),
-        tryon=wiring.tryon,
+        tryon=wiring.start_sampling,
         config=wiring.config,
         results=wiring.into,
-    threads: wiring.cfg.sample.threads
+    threads: wiring.sampling_threads
     resources:
         **wiring.resources(mem_mb=16000, runtime=240, gpu=wiring.cfg.sample.gpus),
     conda:

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from tryon.config import NetworkConfig
 from tryon.methods.tryondiffusion.layers import Attention, Downsample, ResBlock, Upsample, group_norm, zeroed
+from tryon.methods.tryondiffusion.places import cell_places, moved
 
 GARMENT_CHANNELS = 4  # RGB and mask of the cut-out
 
@@ -57,7 +58,7 @@ class PersonLevel(nn.Module):
         def attention(is_used: bool) -> nn.ModuleList:
             count = num_blocks if is_used else 0
             return nn.ModuleList(
-                Attention(channels, channels, cfg.head_channels, positions=cfg.attention_positions)
+                Attention(channels, channels, cfg.head_channels, positions=cfg.attention_positions != "none")
                 for _ in range(count)
             )
 
@@ -71,10 +72,14 @@ class PersonLevel(nn.Module):
         embedding_BE: torch.Tensor,
         tokens_BKC: torch.Tensor | None,
         feature_RCHW: torch.Tensor | None,
+        garment_to_person_B23: torch.Tensor | None,
     ) -> list[torch.Tensor]:
         """Outputs of all blocks, the last one last; skips: see `run_blocks`."""
         blocks = [self._block(index) for index in range(len(self.blocks))]
-        given = embedding_BE, tokens_BKC, feature_RCHW
+        places_BN2 = None
+        if feature_RCHW is not None and garment_to_person_B23 is not None:
+            places_BN2 = moved(cell_places(feature_RCHW.shape[-2:], h_BCHW.device), garment_to_person_B23)
+        given = embedding_BE, tokens_BKC, feature_RCHW, places_BN2
         return run_blocks(blocks, h_BCHW, skips, given, recomputes=self.recomputes)
 
     def _block(self, index: int) -> Block:
@@ -83,12 +88,13 @@ class PersonLevel(nn.Module):
             embedding_BE: torch.Tensor,
             tokens_BKC: torch.Tensor | None,
             feature_RCHW: torch.Tensor | None,
+            places_BN2: torch.Tensor | None,
         ) -> torch.Tensor:
             h_BCHW = self.blocks[index](h_BCHW, embedding_BE)
             if self.to_self:
                 h_BCHW = self.to_self[index](h_BCHW, None, tokens_BKC)
             if self.to_garment:
-                h_BCHW = self.to_garment[index](h_BCHW, feature_RCHW, None)
+                h_BCHW = self.to_garment[index](h_BCHW, feature_RCHW, None, places_BN2)
             return h_BCHW
 
         return block
@@ -200,8 +206,17 @@ class PersonBranch(nn.Module):
         embedding_BE: torch.Tensor,
         tokens_BKE: torch.Tensor,
         features: dict[int, torch.Tensor],
+        garment_to_person_B23: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Returns [B, 3, H, W]; features: of the first samples, the others have no garment."""
+        """Returns [B, 3, H, W].
+
+        Args:
+            person_BCHW: input planes.
+            embedding_BE: time, level and poses.
+            tokens_BKE: poses, joint by joint.
+            features: of the first samples, the others have no garment.
+            garment_to_person_B23: moves the places of the garment's cells; None leaves them.
+        """
         height, width = person_BCHW.shape[-2:]
         if height % self.stride or width % self.stride:
             raise ValueError(f"{height}x{width} is not a multiple of {self.stride}, the network's total stride")
@@ -209,7 +224,8 @@ class PersonBranch(nn.Module):
         h = self.stem(space_to_depth(person_BCHW, self.stem_stride))
         outputs = []
         for level, blocks in enumerate(self.down):
-            outputs.append(blocks(h, [], embedding_BE, tokens.get(level), features.get(level)))
+            given = embedding_BE, tokens.get(level), features.get(level), garment_to_person_B23
+            outputs.append(blocks(h, [], *given))
             h = outputs[level][-1]
             if level < len(self.shrink):
                 h = self.shrink[level](h)
@@ -217,7 +233,8 @@ class PersonBranch(nn.Module):
             if level < len(self.grow):
                 h = self.grow[level](h)
             skips = _last(outputs[level], self.num_skips[level])
-            h = self.up[level](h, skips, embedding_BE, tokens.get(level), features.get(level))[-1]
+            given = embedding_BE, tokens.get(level), features.get(level), garment_to_person_B23
+            h = self.up[level](h, skips, *given)[-1]
         out = self.head(F.silu(self.norm(h)))
         return F.pixel_shuffle(out, self.stem_stride) if self.stem_stride > 1 else out
 

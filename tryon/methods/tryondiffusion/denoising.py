@@ -5,29 +5,33 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 from torch import nn
 
-from tryon.config import SampleConfig, StageConfig
+from tryon.config import SamplingConfig, StageConfig
+from tryon.diffusion.clipping import scaled_into_range
 from tryon.diffusion.guidance import guided_x0
 from tryon.diffusion.noising import add_lowres_noise, per_sample, q_sample
-from tryon.diffusion.sampling import sample
+from tryon.diffusion.sampling import PICTURE_SD, sample
 from tryon.diffusion.schedules import Schedule
 from tryon.diffusion.targets import target_of, to_x0
+from tryon.diffusion.weighting import weight_of_steps
 from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B, normal_B, uniform_B
 
-PICTURE_SD = 0.5
-"""Standard deviation of pictures in [-1, 1] that Karras et al. 2022 (arXiv 2206.00364, Table 1) count with."""
-GARMENT_SD = 0.2
-"""Typical error of the pasted garment on held-out renders, in [-1, 1]; chosen by hand, not fitted."""
+GARMENT_SD = 0.1
+"""Error of the pasted garment where it covers the true one: root mean square on renders, in [-1, 1]."""
 ENLARGED_SD = 0.2
 """Typical error of an enlarged picture, in [-1, 1]."""
 TEXTURE_SD, COLOUR_SD = 0.6, 0.6
 """Colour differences, in [-1, 1], at which the warped garment lends an enlarged picture no more texture, colour."""
+
+SHORT_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Of each precision below fp32."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,7 @@ class DenoisingStage(Stage):
         """Weighted squared error of the target, averaged over the picture; see `Stage.loss_B`."""
         diffusion = self.cfg.diffusion
         if condition_dropout:
-            drop_B = uniform_B(seeds_B, "drop") < diffusion.condition_dropout
-            conditions = conditions.without_garment(drop_B.to(target_B3HW.device))
+            conditions = self._dropped(conditions, seeds_B)
         level_B = uniform_B(seeds_B, "level") * diffusion.low_noise_max
         known = self._known(self._with_true_low(target_B3HW, conditions), level_B, seeds_B)
         steps_B, eps_B3HW = self._draw(seeds_B, target_B3HW)
@@ -121,24 +124,36 @@ class DenoisingStage(Stage):
             weight_B1HW = weight_B1HW / known.spread_B1HW.square()
         error_B1HW = (output_B3HW - wanted_B3HW).square().mean(dim=1, keepdim=True)
         # per picture, so that a small region counts as much as a large one
-        return (weight_B1HW * error_B1HW).sum((1, 2, 3)) / weight_B1HW.sum((1, 2, 3)).clamp(min=1e-6)
+        error_B = (weight_B1HW * error_B1HW).sum((1, 2, 3)) / weight_B1HW.sum((1, 2, 3)).clamp(min=1e-6)
+        weight_B = weight_of_steps(
+            diffusion.loss_weight, diffusion.target, steps_B, self.schedule, gamma=diffusion.min_snr_gamma
+        )
+        return weight_B.to(error_B) * error_B
 
     @torch.no_grad()
     def sample(
-        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig
     ) -> torch.Tensor:
         """Denoise from noise under guidance; see `Stage.sample`."""
-        known = self._known_for_sampling(conditions, seeds_B, cfg.guidance)
-        cache: dict[str, object] = {}
+
+        @cache
+        def given(is_guided: bool) -> tuple[Known, dict[str, object]]:
+            """What the network is given in guided or in other steps, and what is kept between them."""
+            return self._known_for_sampling(conditions, seeds_B, cfg.guidance if is_guided else 1.0), {}
 
         def predict_x0(x_B3HW: torch.Tensor, steps_B: torch.Tensor) -> torch.Tensor:
-            output_B3HW = self.predict(network, self._seen(x_B3HW, steps_B, known), steps_B, known, cache)
+            known, kept = given(len(x_B3HW) > len(seeds_B))
+            output_B3HW = self.predict(network, self._seen(x_B3HW, steps_B, known), steps_B, known, kept)
             if self.cfg.network.residual:
                 return known.corrected(output_B3HW)
             return to_x0(self.cfg.diffusion.target, output_B3HW, x_B3HW, steps_B, self.schedule)
 
         def guided(x_B3HW: torch.Tensor, steps_B: torch.Tensor) -> torch.Tensor:
-            x0_B3HW = guided_x0(predict_x0, x_B3HW, steps_B, cfg.guidance)
+            x0_B3HW = guided_x0(
+                predict_x0, x_B3HW, steps_B, cfg.guidance, interval=cfg.guidance_interval, schedule=self.schedule
+            )
+            if cfg.clip == "dynamic":
+                x0_B3HW = scaled_into_range(x0_B3HW, conditions.region_B1HW, cfg.clip_percentile)
             return self._pasted(x0_B3HW, conditions)
 
         picture_B3HW = sample(
@@ -160,6 +175,19 @@ class DenoisingStage(Stage):
             seeds_B = torch.cat([seeds_B, seeds_B])
         level_B = torch.full((len(seeds_B),), self.cfg.diffusion.low_noise_sample, dtype=torch.float64)
         return self._known(conditions, level_B, seeds_B)
+
+    def _dropped(self, conditions: Conditions, seeds_B: torch.Tensor) -> Conditions:
+        """The conditions of a training batch, some of them nulled: all of a garment at once, or each by itself."""
+        diffusion, device = self.cfg.diffusion, conditions.agnostic_B3HW.device
+        drop_B = uniform_B(seeds_B, "drop") < diffusion.condition_dropout
+        conditions = conditions.without_garment(drop_B.to(device))
+        if diffusion.independent_dropout == 0:
+            return conditions
+        each = [
+            (uniform_B(seeds_B, "drop", part) < diffusion.independent_dropout).to(device)
+            for part in ("garment", "garment pose", "person pose")
+        ]
+        return conditions.without_each(*each)
 
     def _with_true_low(self, target_B3HW: torch.Tensor, conditions: Conditions) -> Conditions:
         if self.low_size_hw is None or conditions.low_B3hw is not None:
@@ -233,10 +261,9 @@ class DenoisingStage(Stage):
         return torch.lerp(agnostic_B3HW, picture_B3HW.clamp(-1, 1), region_B1HW)
 
     def _autocast(self, device: torch.device) -> AbstractContextManager[object]:
-        """bf16 arithmetic for the network alone, where asked for; everything around it stays float32."""
-        if self.cfg.train.precision == "bf16":
-            return torch.autocast(device.type, torch.bfloat16)
-        return nullcontext()
+        """Short arithmetic for the network alone, where asked for; everything around it stays float32."""
+        dtype = SHORT_DTYPES.get(self.cfg.train.precision)
+        return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
 
 
 def pasted_garment(conditions: Conditions) -> torch.Tensor:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own name for it)
 from torch import nn
 
+from tryon.methods.tryondiffusion.places import cell_places
+
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 MAX_GROUPS = 32
@@ -117,7 +119,11 @@ class Attention(nn.Module):
         self.to_out = zeroed(nn.Linear(channels, channels))
 
     def forward(
-        self, x_BCHW: torch.Tensor, map_RDHW: torch.Tensor | None, tokens_BMC: torch.Tensor | None
+        self,
+        x_BCHW: torch.Tensor,
+        map_RDHW: torch.Tensor | None,
+        tokens_BMC: torch.Tensor | None,
+        places_BN2: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Attend.
 
@@ -126,20 +132,23 @@ class Attention(nn.Module):
             map_RDHW: the features that answer; None: x_BCHW itself. Samples beyond the R-th get what a map of zeros
                 would answer: the values are zeros, so all that remains is the bias.
             tokens_BMC: further tokens that answer, of the map's width; not with fewer maps than samples.
+            places_BN2: where each cell of the map counts as lying; None: where it lies on its canvas.
         """
         if map_RDHW is not None and len(map_RDHW) < len(x_BCHW):
             num = len(map_RDHW)
             nothing_1C11 = self.to_out(x_BCHW.new_zeros(1, x_BCHW.shape[1]))[:, :, None, None]
-            return torch.cat([self(x_BCHW[:num], map_RDHW, None), x_BCHW[num:] + nothing_1C11])
+            places_RN2 = None if places_BN2 is None else places_BN2[:num]
+            return torch.cat([self(x_BCHW[:num], map_RDHW, None, places_RN2), x_BCHW[num:] + nothing_1C11])
         size_hw = x_BCHW.shape[-2:]
         normed_BNC = self.norm(x_BCHW).flatten(2).transpose(1, 2)
         queries_BNC = normed_BNC
         values_BND = normed_BNC if map_RDHW is None else map_RDHW.flatten(2).transpose(1, 2)
         keys_BND = values_BND
         if self.positions:
-            queries_BNC = queries_BNC + position_codes(size_hw, x_BCHW.shape[1], x_BCHW)
-            key_hw = size_hw if map_RDHW is None else map_RDHW.shape[-2:]
-            keys_BND = keys_BND + position_codes(key_hw, values_BND.shape[-1], x_BCHW)
+            queries_BNC = queries_BNC + position_codes(cell_places(size_hw, x_BCHW.device), queries_BNC)
+            if places_BN2 is None:
+                places_BN2 = cell_places(size_hw if map_RDHW is None else map_RDHW.shape[-2:], x_BCHW.device)
+            keys_BND = keys_BND + position_codes(places_BN2, keys_BND)
         if tokens_BMC is not None:
             keys_BND = torch.cat([keys_BND, tokens_BMC.to(keys_BND.dtype)], dim=1)
             values_BND = torch.cat([values_BND, tokens_BMC.to(values_BND.dtype)], dim=1)
@@ -209,14 +218,9 @@ def fourier_codes(values: torch.Tensor, channels: int, max_frequency: float = 10
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def position_codes(size_hw: tuple[int, int] | torch.Size, channels: int, like: torch.Tensor) -> torch.Tensor:
-    """Codes [H * W, channels] of each cell's place, the same for person and garment canvas."""
-    height, width = size_hw
-    ys = (torch.arange(height, device=like.device) + 0.5) / height
-    xs = (torch.arange(width, device=like.device) + 0.5) / width
-    half = channels // 2
-    rows_HC = fourier_codes(ys, half, max_frequency=4 * math.pi)
-    columns_WC = fourier_codes(xs, half, max_frequency=4 * math.pi)
-    codes_HWC = torch.cat([rows_HC[:, None].expand(-1, width, -1), columns_WC[None].expand(height, -1, -1)], dim=-1)
-    codes_HWC = F.pad(codes_HWC, (0, channels - codes_HWC.shape[-1]))
-    return codes_HWC.flatten(0, 1).to(like.dtype)
+def position_codes(places: torch.Tensor, like_BNC: torch.Tensor) -> torch.Tensor:
+    """Codes of places (y, x), [..., N, 2] in shares of the canvas, as wide and of the type of the tokens `like_BNC`."""
+    channels = like_BNC.shape[-1]
+    ys, xs = places.float().unbind(dim=-1)
+    codes = torch.cat([fourier_codes(axis, channels // 2, max_frequency=4 * math.pi) for axis in (ys, xs)], dim=-1)
+    return F.pad(codes, (0, channels - codes.shape[-1])).to(like_BNC.dtype)

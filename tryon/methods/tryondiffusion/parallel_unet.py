@@ -23,6 +23,7 @@ from torch import nn
 from tryon.config import NetworkConfig
 from tryon.methods.tryondiffusion.branches import GarmentBranch, GarmentLevel, PersonBranch, PersonLevel
 from tryon.methods.tryondiffusion.layers import AttentionPool, fourier_codes
+from tryon.methods.tryondiffusion.places import garment_to_person
 from tryon.ontology import KEYPOINT_NAMES
 
 
@@ -37,6 +38,7 @@ class ParallelUNet(nn.Module):
     def __init__(self, cfg: NetworkConfig, person_channels: int) -> None:
         super().__init__()
         self.sees_time = cfg.garment_sees_time
+        self.is_pose_aligned = cfg.attention_positions == "pose"
         self.embedding = Embedding(cfg.embedding_channels, cfg.head_channels)
         self.garment = GarmentBranch(cfg)
         self.person = PersonBranch(cfg, person_channels)
@@ -113,7 +115,10 @@ class ParallelUNet(nn.Module):
             features = self.garment(garment_B4HW[:num_garments], garment_BE)
             if is_null_B is not None:
                 features = {level: _nulled(map_BCHW, is_null_B) for level, map_BCHW in features.items()}
-        return self.person(person_BCHW, embedding_BE, tokens_BKE, features).float()
+        garment_to_person_B23 = (
+            garment_to_person(person_keypoints_BK3, garment_keypoints_BK3) if self.is_pose_aligned else None
+        )
+        return self.person(person_BCHW, embedding_BE, tokens_BKE, features, garment_to_person_B23).float()
 
 
 def _nulled(map_BCHW: torch.Tensor, is_null_B: torch.Tensor) -> torch.Tensor:

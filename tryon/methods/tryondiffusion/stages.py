@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from tryon.config import SampleConfig
+from tryon.config import SamplingConfig
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.tryondiffusion.denoising import DenoisingStage, Known
 from tryon.methods.tryondiffusion.parallel_unet import ParallelUNet
@@ -89,7 +89,7 @@ class RegressionStage(ParallelUNetStage):
 
     @torch.no_grad()
     def sample(
-        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SampleConfig
+        self, network: nn.Module, conditions: Conditions, seeds_B: torch.Tensor, cfg: SamplingConfig
     ) -> torch.Tensor:
         """One call; sampler, steps and guidance have no meaning here."""
         known = self._known_for_sampling(conditions, seeds_B, guidance=1.0)
