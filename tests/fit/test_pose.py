@@ -50,7 +50,7 @@ def test_what_it_writes_loads_without_running_code(fitted: Path) -> None:
     assert content["meta"]["seed"] == 3
     kinds = {value.dtype for value in content["state_dict"].values()}
     assert kinds <= {torch.float16, torch.float32, torch.int64}
-    model = PoseModel(fitted / "pose" / "pose_config.py", fitted / "pose" / "pose.pth", device="cpu", is_trusted=False)
+    model = PoseModel(fitted / "pose" / "pose_config.py", fitted / "pose" / "pose.pth", device="cpu")
     assert not model.network.training
 
 

@@ -29,8 +29,8 @@ def random_weights(config: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def model_of(config: Path, checkpoint: Path, *, is_trusted: bool = False) -> PoseModel:
-    return PoseModel(config, checkpoint, device="cpu", is_trusted=is_trusted)
+def model_of(config: Path, checkpoint: Path) -> PoseModel:
+    return PoseModel(config, checkpoint, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +81,12 @@ class Malice:
         return os.mkdir, (str(self.folder),)
 
 
-def test_code_in_a_checkpoint_does_not_run_without_a_sha256(
-    tmp_path: Path, small_weights: dict[str, torch.Tensor]
-) -> None:
+def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, small_weights: dict[str, torch.Tensor]) -> None:
     path, proof = tmp_path / "runner.pth", tmp_path / "proof"
     torch.save({"state_dict": small_weights, "message_hub": Malice(proof)}, path)
-    with pytest.raises(UserError, match="give its sha256 in keypoints.sha256"):
+    with pytest.raises(UserError, match=r"runner.pth cannot be read as plain weights .*publish_model.py"):
         model_of(SMALL, path)
     assert not proof.exists()
-    model_of(SMALL, path, is_trusted=True)
-    assert proof.exists()  # a file that a sha256 vouches for is read as it is
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path, small_weights: dict[str, torch.Tensor]) -> None:
@@ -108,9 +104,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "pose.pth"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"keypoints.checkpoint: .*pose.pth"):
-        read_checkpoint(path, is_trusted=False)
-    with pytest.raises(UserError, match=r"keypoints.checkpoint: .*pose.pth"):
-        read_checkpoint(path, is_trusted=True)
+        read_checkpoint(path)
 
 
 def test_a_configuration_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -93,13 +93,12 @@ def _fit_schedule(schedulers: list[dict[str, Any]], stretch: float, num_steps: i
             scheduler["end"] = min(scheduler["end"], max(1, int(WARMUP_SHARE * num_steps)))
 
 
-def train(settings: Any, start: Path | None, *, is_trusted: bool) -> torch.nn.Module:  # noqa: ANN401 (mmengine's Config is untyped)
+def train(settings: Any, start: Path | None) -> torch.nn.Module:  # noqa: ANN401 (mmengine's Config is untyped)
     """Run mmengine's Runner to the end.
 
     Args:
         settings: what `plan` made.
         start: checkpoint to start from; None: random weights.
-        is_trusted: a sha256 vouches for that checkpoint.
 
     Returns:
         The trained network on its device.
@@ -112,7 +111,7 @@ def train(settings: Any, start: Path | None, *, is_trusted: bool) -> torch.nn.Mo
         settings.load_from = str(plain)
     runner = Runner.from_cfg(settings)
     if start is not None:
-        content = read_checkpoint(start, is_trusted=is_trusted)
+        content = read_checkpoint(start)
         content["state_dict"] = {**content["state_dict"], **_constants(runner.model)}
         load_weights(runner.model, content, checkpoint=start, config=Path(str(settings.filename)))
         files.write_atomic(plain, lambda path: torch.save({"state_dict": content["state_dict"]}, path))
@@ -178,7 +177,7 @@ def run(args: argparse.Namespace) -> None:
     counts = write_crops(args.data, work / "crops", tuple(input_wh), args.held_out, whole.dataset)
     print(f"fit-pose: {counts['train']} photos to train on, {counts['val']} held out", file=sys.stderr, flush=True)
     settings = plan(config_file, work / "crops", work, counts=counts, epochs=args.epochs, seed=args.seed)
-    network = train(settings, args.start, is_trusted=start_sha256 is not None and start_sha256 == cfg.sha256)
+    network = train(settings, args.start)
     own_config = args.out / "pose_config.py"
     if own_config.resolve() != config_file.resolve():
         # dumping also writes out what the configuration inherits from files of the mmpose package
@@ -195,7 +194,7 @@ def run(args: argparse.Namespace) -> None:
     }
     save_weights(checkpoint, network, facts)
     seconds = round(time.monotonic() - started)
-    model = PoseModel(own_config, checkpoint, device=cfg.device, is_trusted=False)
+    model = PoseModel(own_config, checkpoint, device=cfg.device)
     held_out = (pair for pair in labelled_photos(args.data, whole.dataset) if is_held_out(pair[0].id, args.held_out))
     scores = score(model, held_out, min_score=cfg.min_score)
     report = {

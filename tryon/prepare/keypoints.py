@@ -236,7 +236,7 @@ def load_model(cfg: KeypointsConfig) -> PoseModel:
     from tryon.prepare.pose_model import PoseModel
 
     checkpoint = weights.resolve(cfg.checkpoint, cfg.sha256, setting="keypoints.checkpoint")
-    return PoseModel(weights.find_config(cfg.config), checkpoint, device=cfg.device, is_trusted=cfg.sha256 is not None)
+    return PoseModel(weights.find_config(cfg.config), checkpoint, device=cfg.device)
 
 
 def given_digest(photo: Row, cfg: KeypointsConfig) -> str | None:

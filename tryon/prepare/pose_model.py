@@ -43,13 +43,12 @@ class PoseModel:
         config: mmpose configuration file.
         checkpoint: weights file, already checked against its sha256 where one was given.
         device: "auto", "cpu" or "cuda".
-        is_trusted: a sha256 vouches for the checkpoint, so a pickle that holds code may be read.
 
     Raises:
         UserError: the configuration, the checkpoint or their combination cannot be used.
     """
 
-    def __init__(self, config: Path, checkpoint: Path, *, device: str, is_trusted: bool) -> None:
+    def __init__(self, config: Path, checkpoint: Path, *, device: str) -> None:
         import_mmpose()
         from mmengine.dataset import Compose, pseudo_collate
         from mmpose.apis import init_model
@@ -57,7 +56,7 @@ class PoseModel:
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self._is_on_gpu = device.startswith("cuda")
         settings = read_config(config)
-        content = read_checkpoint(checkpoint, is_trusted=is_trusted)
+        content = read_checkpoint(checkpoint)
         self.network = init_model(settings, checkpoint=None, device=device)
         load_weights(self.network, content, checkpoint=checkpoint, config=config)
         # convolutions run about 1.3 times faster on the CPU in this layout; the numbers stay the same
@@ -123,28 +122,26 @@ def read_config(path: Path) -> Any:  # noqa: ANN401 (mmengine's Config is untype
     return settings
 
 
-def read_checkpoint(path: Path, *, is_trusted: bool) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a PyTorch checkpoint, without running code that it may hold.
 
-    Tried in order: tensors and plain values only; numpy arrays too (mmpose writes them into `meta`); and, only for
-    a file that a sha256 vouches for, any pickle (mmengine's Runner writes objects of its own).
+    Tensors, plain values and numpy arrays (mmpose writes those into `meta`). Objects of any other class are refused,
+    whoever vouches for the file; published checkpoints hold none.
 
     Returns:
         A dict with "state_dict" and perhaps "meta".
 
     Raises:
-        UserError: damaged, not a checkpoint, or unsafe without a sha256.
+        UserError: damaged, not a checkpoint, or it holds objects, as what mmengine's Runner leaves behind does.
     """
     try:
         with _plain_numpy_allowed():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if not is_trusted:
-            raise UserError(
-                f"keypoints.checkpoint: {path} cannot be read as plain weights ({_first_line(error)}); if it comes "
-                "from a source you trust, give its sha256 in keypoints.sha256, else fetch it again"
-            ) from None
-        content = _read_any_pickle(path)
+        raise UserError(
+            f"keypoints.checkpoint: {path} cannot be read as plain weights ({_first_line(error)}); if a training of "
+            "your own left it, write its weights alone by mmpose's tools/misc/publish_model.py, else fetch it again"
+        ) from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(f"keypoints.checkpoint: {path} is damaged or no checkpoint: {_first_line(error)}") from None
     if not isinstance(content, dict) or not content:
@@ -170,13 +167,6 @@ def load_weights(network: torch.nn.Module, content: dict[str, Any], *, checkpoin
             f"keypoints.checkpoint: {checkpoint} lacks {len(missing)} weights of {config}, such as {missing[0]}; "
             "give the configuration that the checkpoint was trained with"
         )
-
-
-def _read_any_pickle(path: Path) -> Any:  # noqa: ANN401 (whatever was pickled)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=False)
-    except Exception as error:  # a pickle can fail in any way
-        raise UserError(f"keypoints.checkpoint: {path} is no checkpoint: {_first_line(error)}") from None
 
 
 @contextmanager
