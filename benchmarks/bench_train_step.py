@@ -65,7 +65,7 @@ class Net:
             stem_stride=1,
             prealigned=False,
             garment_sees_time=True,
-            attention_positions=False,
+            attention_positions="none",
             residual=False,
         )
 

@@ -649,6 +649,10 @@ class ClusterConfig(Section):
     """No job asks for more megabytes (a machine's memory), one that failed and wants more included."""
 
 
+CASCADE, ORACLE = "cascade", "oracle"
+"""Names of systems that are no stage: all stages chained; later stages each fed with the truth."""
+
+
 class Config(Section):
     """The whole configuration."""
 
@@ -695,6 +699,11 @@ class Config(Section):
         return [*self.cascade, *self.references]
 
     @property
+    def systems(self) -> list[str]:
+        """What is sampled and judged: the cascade, each reference, and the cascade's later stages on true input."""
+        return [CASCADE, *self.references, *([ORACLE] if len(self.cascade) > 1 else [])]
+
+    @property
     def sizes(self) -> list[tuple[int, int]]:
         """Every size that a used stage reads, small to large."""
         stages = [self.stages[name] for name in self.used_stages]
@@ -707,6 +716,9 @@ class Config(Section):
             for name in names:
                 if name not in self.stages:
                     raise ValueError(f"{list_name} names {name!r}, which is not in stages{nearest(name, known)}")
+        reserved = sorted({CASCADE, ORACLE} & set(self.stages))
+        if reserved:
+            raise ValueError(f"no stage can be called {' or '.join(reserved)}: results go by these names; rename it")
         doubled = {name for name in self.used_stages if self.used_stages.count(name) > 1}
         if doubled:
             raise ValueError(f"{', '.join(sorted(doubled))}: a stage stands once in cascade and references together")

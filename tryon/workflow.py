@@ -189,12 +189,13 @@ class Wiring:
 
     @property
     def systems(self) -> list[str]:
-        """What is sampled and judged: the cascade, and every reference stage by itself."""
-        return ["cascade", *self.cfg.references]
+        """What is sampled and judged."""
+        return self.cfg.systems
 
     def stages_of(self, system: str) -> list[str]:
         """Training stages of a system, coarse to fine."""
-        return self.cfg.cascade if system == "cascade" else [system]
+        by_name = {configuration.CASCADE: self.cfg.cascade, configuration.ORACLE: self.cfg.cascade[1:]}
+        return by_name.get(system, [system])
 
     def trained(self, wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
         """Weights of the stages that a system chains."""

@@ -37,6 +37,7 @@ def judged(prepared: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     shutil.copy(prepared.config, world.config)
     assert world.sample("cascade", "base", "sr64") == 0
     assert world.sample("regression", "regression") == 0
+    assert world.sample("oracle", "sr64") == 0
     assert world.evaluate() == 0
     return world
 

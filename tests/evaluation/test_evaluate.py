@@ -87,7 +87,9 @@ def test_a_perfect_cascade_scores_perfectly_and_beats_everybody(sampled: World) 
     perfect = {"psnr": METRIC_CAP, "ssim": 1.0, "gms": 1.0, "delta_e": 0.0, "mean_delta_e": 0.0, "gradient_ratio": 1.0}
     for metric, expected in perfect.items():
         for list_name in ("test_paired", "test_unpaired"):
-            row = value(summary, list=list_name, size="64x48", stage="sr64", metric=metric, region="garment")
+            row = value(
+                summary, list=list_name, size="64x48", system="cascade", stage="sr64", metric=metric, region="garment"
+            )
             assert row["mean"] == pytest.approx(expected, abs=1e-9)
             assert row["num"] == 2
     duels = [
@@ -119,7 +121,7 @@ def test_untrained_stages_lose_and_the_summary_says_so(judged: World) -> None:
 def test_pictures_leave_the_person_alone(judged: World) -> None:
     kept = metrics_of(judged).query("metric == 'outside_error'")
     assert set(kept["region"]) == {"kept"}
-    assert len(kept) == 4 * (7 + 8)  # pairs x (lines at 32x24 + lines at 64x48)
+    assert len(kept) == 4 * (8 + 10)  # pairs x (lines at 32x24 + lines at 64x48)
     assert (kept["value"] == 0).all()
 
 
@@ -168,20 +170,22 @@ def test_a_truth_without_annotation_is_judged_as_a_whole(sampled: World) -> None
 
 def test_missing_weights_give_reasons_and_no_numbers(judged: World) -> None:
     summary = summary_of(judged)
-    reason = "not computed: weights not given (evaluate.{}_weights)"
+    reason = "not computed: weights not given"
     assert summary["not_computed"] == {
-        "lpips": reason.format("lpips"),
-        "fid": reason.format("inception"),
-        "kid": reason.format("inception"),
+        "lpips": reason,
+        "fid": reason,
+        "kid": reason,
         "oks": "not computed: keypoints are given, so there is no model that could look at the results",
         "preserved_iou": "not computed: no label maps of the results (evaluate.result_labels)",
         "clip_i": "not computed: no model given (evaluate.clip_model)",
         "dino": "not computed: no model given (evaluate.dino_model)",
     }
     assert "lpips" not in set(metrics_of(judged)["metric"])
-    assert {row["value"] for row in summary["sets"]} == {reason.format("inception")}
+    assert {row["value"] for row in summary["sets"]} == {reason}
     own = summary["protocols"][0]["scores"]
-    assert {row["metric"] for row in own if row["value"] is None} == {"lpips", "fid", "kid"}
+    missing = {row["metric"]: row["reason"] for row in own if row["value"] is None}
+    settings = {"lpips": "lpips_weights", "fid": "inception_weights", "kid": "inception_weights"}
+    assert missing == {metric: f"{reason} (evaluate.{setting})" for metric, setting in settings.items()}
 
 
 @pytest.fixture
@@ -232,7 +236,7 @@ def test_given_weights_are_used(sampled: World, weights: dict[str, str]) -> None
     plant_truths(sampled)
     assert sampled.evaluate() == 0
     summary = summary_of(sampled)
-    planted = {"list": "test_unpaired", "size": "64x48", "stage": "sr64"}
+    planted = {"list": "test_unpaired", "size": "64x48", "system": "cascade", "stage": "sr64"}
     assert value(summary, metric="lpips", region="garment", **planted)["mean"] == 0
     assert value(summary, metric="lpips", region="whole", **planted)["mean"] == 0
     kept = {"list": "test_unpaired", "size": "64x48", "system": "keep", "metric": "lpips"}
@@ -287,7 +291,7 @@ def test_public_protocols_see_the_runs_pictures_as_their_systems_leave_them(
     assert summary["not_computed"]["kid"] == "not computed: evaluate.protocols does not name tryon"
     rows = pd.read_parquet(sampled.results / "evaluate" / "protocols.parquet")
     assert set(rows["protocol"]) == {"catvton"}
-    assert len(rows) == 2 * 8 * 2  # pairs of the paired list x lines at the final size x (SSIM, LPIPS)
+    assert len(rows) == 2 * 9 * 2  # pairs of the paired list x lines at the final size x (SSIM, LPIPS)
 
 
 @pytest.mark.usefixtures("_two_are_enough")
@@ -360,3 +364,38 @@ def test_verdicts(low: float | None, high: float | None, better: str, expected: 
 def test_every_number_belongs_to_a_described_metric(judged: World) -> None:
     assert set(metrics_of(judged)["metric"]) <= set(METRIC)
     assert load(judged.config).evaluate.num_bootstrap == summary_of(judged)["protocol"]["num_resamples"]
+
+
+def test_every_stage_on_true_input_stands_beside_the_cascade_and_tells_its_drift(judged: World) -> None:
+    summary = summary_of(judged)
+    assert {"kind": "oracle", "system": "oracle", "stage": "sr64", "made": "64x48", "judged": "64x48"} in summary[
+        "table"
+    ]
+    assert value(summary, system="oracle", stage="sr64", metric="psnr", region="garment", list="test_unpaired")
+    assert not [row for row in summary["sets"] if row["system"] == "oracle"]
+    (table,) = [table for table in summary["tables"] if table["name"] == "drift"]
+    metrics = metrics_of(judged)
+    red = metrics[(metrics["metric"] == "drift_red") & (metrics["system"] == "oracle")].groupby("list")["value"].mean()
+    shown = {row[1]: row[2]["mean"] for row in table["rows"] if row[0]["en"] == "sr64 on true input"}
+    assert shown == pytest.approx(red.to_dict())
+    assert set(shown) == {"test_paired", "test_unpaired"}
+
+
+def test_a_tinted_stage_drifts_by_its_tint_and_a_sharp_one_does_not(sampled: World) -> None:
+    """Planted: the truth itself as the oracle's picture, and the same three levels redder."""
+    pairs, config = listed_pairs(sampled.pairs, ["test_unpaired"]), load(sampled.config)
+    drifts = {}
+    for tint in (0, 3):
+        for pair in pairs:
+            truth = read_truth(sampled.data, pair, ISAT)
+            assert truth is not None
+            true_HWC = truth.on_canvas(pair.category, (64, 48), config.pack.fill)[0].astype(int)
+            true_HWC[..., 0] += tint
+            path = sampled.results / "sample" / "oracle" / "sr64" / f"{pair.pair_id}.png"
+            write_picture(path, true_HWC.clip(0, 255).astype(np.uint8), "planted")
+        assert sampled.evaluate() == 0
+        (table,) = [table for table in summary_of(sampled)["tables"] if table["name"] == "drift"]
+        (row,) = [row for row in table["rows"] if (row[0]["en"], row[1]) == ("sr64 on true input", "test_unpaired")]
+        drifts[tint] = [cell["mean"] for cell in row[2:]]
+    assert drifts[0] == [0, 0, 0]
+    assert drifts[3] == pytest.approx([3, 0, 0], abs=0.2)  # white stays white

@@ -13,7 +13,8 @@ from tryon.evaluation.judge import Entry, entries, shown
 from tryon.evaluation.report_stages import Stages, stages
 
 CASCADE = {"base": (16, 12), "sr32": (32, 24), "sr64": (64, 48)}
-BASELINE_DB = {"keep": 10.0, "paste": 16.0, "paste_limbs": 17.0, "mean_colour": 15.0, "paste_mean_fill": 18.0}
+BASELINE_DB = {"keep": 10.0, "paste": 16.0, "paste_limbs": 17.0, "mean_colour": 15.0}
+BASELINE_DB |= {"paste_mean_fill": 16.0, "limbs_mean_fill": 18.0}
 
 
 def judged(chain_db: dict[str, float], own_db: dict[str, float], true_db: dict[str, float]) -> Stages:
@@ -24,7 +25,7 @@ def judged(chain_db: dict[str, float], own_db: dict[str, float], true_db: dict[s
         own_db: at the stage's own size.
         true_db: the same on true input; empty where that was not judged.
     """
-    table = entries(CASCADE, {})
+    table = [entry for entry in entries(CASCADE, {}) if entry.kind != "oracle"]
     table += [Entry("oracle", "oracle", stage, CASCADE[stage], CASCADE[stage]) for stage in true_db]
     noise_N = np.random.default_rng(0).normal(size=30)
     rows: list[tuple[Any, ...]] = []
@@ -70,7 +71,7 @@ def test_a_stage_that_makes_its_input_worse_is_at_fault() -> None:
 def test_without_harm_the_first_stage_that_an_untrained_baseline_beats_is() -> None:
     found = judged(GOOD, {"base": 20.0, "sr32": 16.0, "sr64": 22.0}, {})
     assert found.fault == "sr32"
-    assert "loses to paste + mean fill already at its own 32 × 24" in found.finding.plain("en")
+    assert "loses to paste, limbs + mean fill already at its own 32 × 24" in found.finding.plain("en")
     assert not found.has_oracle
 
 

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from tiny_world import World, write_training
 
 from tryon.config import load
 from tryon.evaluation import sample
+from tryon.geometry import Letterbox
 from tryon.images import from_network, to_network
 from tryon.methods import make_stage
 from tryon.methods.conditions import collate, condition_arrays
@@ -52,8 +54,6 @@ def test_a_chained_picture_is_what_the_stages_make_when_called_by_hand(judged: W
     for name in ("base", "sr64"):
         stage = make_stage(name, config)
         network = stage.build()
-        from safetensors.torch import load_file
-
         network.load_state_dict(load_file(judged.results / "train" / name / "weights.safetensors"))
         photos = [packed.read(photo, stage.size_hw) for photo in (pair["person"], pair["garment"])]
         conditions = collate([condition_arrays(*photos, pair["category"], stage.size_hw)])
@@ -64,6 +64,56 @@ def test_a_chained_picture_is_what_the_stages_make_when_called_by_hand(judged: W
             made = stage.sample(network.eval(), conditions, seeds, config.sample)[0].permute(1, 2, 0).numpy()
         low = picture(judged, name, pair["pair_id"])
         assert np.abs(from_network(made).astype(int) - low).max() <= 1  # another batch size may round otherwise
+
+
+def test_an_oracle_stage_starts_from_the_truth(judged: World) -> None:
+    """The only difference to the cascade: what the stage enlarges is the true picture, shrunk as in training."""
+    config, packed = load(judged.config), PackedPhotos(judged.packs)
+    index = pd.read_parquet(judged.results / "sample" / "oracle" / "index.parquet")
+    assert set(index["stage"]) == {"sr64"}
+    pairs = pd.read_parquet(judged.pairs)
+    pair = pairs[(pairs["split"] == "test") & (pairs["kind"] == "unpaired")].iloc[0]
+    stage = make_stage("sr64", config)
+    network = stage.build()
+    network.load_state_dict(load_file(judged.results / "train" / "sr64" / "weights.safetensors"))
+    photos = [packed.read(photo, stage.size_hw) for photo in (pair["person"], pair["garment"])]
+    truth = np.array(Image.open(judged.data / pair["truth"]).convert("RGB"))
+    canvas_HWC = Letterbox(truth.shape[:2], stage.size_hw).image(truth, config.pack.fill)
+    low_HWC = canvas_HWC.reshape(32, 2, 24, 2, 3).mean(axis=(1, 3))
+    conditions = collate([condition_arrays(*photos, pair["category"], stage.size_hw)]).with_low(
+        torch.from_numpy(low_HWC / 127.5 - 1).permute(2, 0, 1)[None].float()
+    )
+    seeds = torch.tensor([seed_of(0, "sample", "sr64", pair["pair_id"])])
+    with torch.inference_mode():
+        made = stage.sample(network.eval(), conditions, seeds, config.sample)[0].permute(1, 2, 0).numpy()
+    found = picture(judged, "sr64", pair["pair_id"], "oracle")
+    assert np.abs(from_network(made).astype(int) - found).max() <= 2  # the low picture is rounded to 8 bit on its way
+    assert np.abs(found.astype(int) - picture(judged, "sr64", pair["pair_id"])).max() > 10
+
+
+def test_pairs_without_a_truth_have_no_oracle_and_are_judged_all_the_same(world: World) -> None:
+    pairs = pd.read_parquet(world.pairs)
+    unknown = (pairs["kind"] == "unpaired") & (pairs["split"] == "test")
+    pairs.loc[unknown, ["truth", "truth_annotation"]] = None
+    pairs.to_parquet(world.pairs)
+    assert world.sample("oracle", "sr64") == 0
+    index = pd.read_parquet(world.results / "sample" / "oracle" / "index.parquet")
+    lost = index[index["status"] == "dropped"]
+    assert set(lost["pair_id"]) == set(pairs[unknown]["pair_id"])
+    assert lost["reason"].str.contains("nobody knows its true picture").all()
+    for system, stages in (("cascade", ("base", "sr64")), ("regression", ("regression",))):
+        assert world.sample(system, *stages) == 0
+    assert world.evaluate() == 0
+    metrics = pd.read_parquet(world.results / "evaluate" / "metrics.parquet")
+    assert set(pairs[unknown]["pair_id"]) <= set(metrics["pair_id"])
+    assert set(metrics[metrics["system"] == "oracle"]["list"]) == {"test_paired"}
+
+
+def test_an_oracle_without_the_data_folder_is_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--pairs", world.pairs, "--packs", *world.packs, "--results", world.results, "--out", "index.parquet"]
+    weights = world.results / "train" / "sr64" / "weights.safetensors"
+    assert world.tryon("sample", "--system", "oracle", *arguments, "--weights", weights) == 2
+    assert "--data" in capsys.readouterr().err
 
 
 def test_the_person_stays_outside_the_region(judged: World) -> None:

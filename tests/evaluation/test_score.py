@@ -65,8 +65,8 @@ def test_any_number_of_processes_gives_the_same_numbers(
 ) -> None:
     found = []
     for jobs in (1, 2):
-        pairs = couples(catalogue.HRVITON, *folders)
-        scorer = Scorer(catalogue.LADI, weights)
+        pairs = couples(catalogue.TRYON, *folders)
+        scorer = Scorer(catalogue.TRYON, weights)
         found.append(score.score(scorer, pairs, is_paired=True, jobs=jobs, num_resamples=100, seed=0))
     assert found[0] == found[1]
 

@@ -59,7 +59,7 @@ class World:
         out = self.results / "sample" / system / "index.parquet"
         return self.tryon(
             "sample", "--system", system, "--pairs", self.pairs, "--packs", *self.packs, "--weights", *weights,
-            "--results", self.results, "--out", out,
+            "--results", self.results, "--data", self.data, "--out", out,
         )  # fmt: skip
 
     def evaluate(self) -> int:

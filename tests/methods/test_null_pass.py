@@ -20,13 +20,16 @@ BOTH = pytest.mark.parametrize("sees_time", [False, True])
 SEEDS = torch.tensor([11, 12, 13])
 
 
-def ready(sees_time: bool, **settings: Any) -> tuple[stages.ParallelUNetStage, ParallelUNet, Conditions]:
+def ready(
+    sees_time: bool, *, channels_last: bool = False, **settings: Any
+) -> tuple[stages.ParallelUNetStage, ParallelUNet, Conditions]:
     torch.manual_seed(0)
-    tiny = stage(network={**TINY, "garment_sees_time": sees_time, **settings})
-    network = awake(tiny.build())
+    network = {**TINY, "garment_sees_time": sees_time, **settings}
+    tiny = stage(network=network, train={"channels_last": channels_last})
+    built = awake(tiny.build())
     assert isinstance(tiny, stages.ParallelUNetStage)
-    assert isinstance(network, ParallelUNet)
-    return tiny, network, batch(3)[1]
+    assert isinstance(built, ParallelUNet)
+    return tiny, built, batch(3)[1]
 
 
 def given(network: ParallelUNet, num: int, size_px: int) -> list[torch.Tensor]:
@@ -52,10 +55,11 @@ def test_leaving_the_null_garments_out_changes_no_bit(sees_time: bool, skips: st
 
 
 @BOTH
+@pytest.mark.parametrize("channels_last", [False, True])
 def test_guided_samples_are_bit_equal_with_and_without_the_skip(
-    sees_time: bool, monkeypatch: pytest.MonkeyPatch
+    sees_time: bool, channels_last: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny, network, conditions = ready(sees_time)
+    tiny, network, conditions = ready(sees_time, channels_last=channels_last)
     cfg = SampleConfig(num_steps=3, guidance=2.0)
     skipped = tiny.sample(network, conditions, SEEDS, cfg)
     monkeypatch.setattr(stages, "num_garments", lambda _conditions: None)

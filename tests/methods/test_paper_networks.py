@@ -49,6 +49,21 @@ def parallel_unet(paper: Config, name: str, **settings: object) -> ParallelUNet:
         return ParallelUNet(paper.stages[name].network.model_copy(update=settings), stage.person_channels)
 
 
+@pytest.mark.parametrize("preset", sorted(path.name for path in PRESET.parent.glob("*.yaml")))
+def test_every_stage_of_every_preset_accepts_its_settings(preset: str) -> None:
+    config = load(PRESET.with_name(preset))
+    for name in config.used_stages:
+        make_stage(name, config)
+
+
+@pytest.mark.parametrize("preset", ["viton_hd.yaml", "dresscode.yaml"])
+def test_presets_at_the_papers_sizes_have_its_networks(paper: Config, preset: str) -> None:
+    other = load(PRESET.with_name(preset))
+    assert {name: other.stages[name].network for name in other.cascade} == {
+        name: paper.stages[name].network for name in paper.cascade
+    }
+
+
 @pytest.mark.parametrize("name", NUM_PARAMS)
 def test_the_papers_stages_have_these_numbers_of_parameters(paper: Config, name: str) -> None:
     with torch.device("meta"):

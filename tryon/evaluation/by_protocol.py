@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tryon import images
-from tryon.config import Config
+from tryon.config import ORACLE, Config
 from tryon.errors import UserError
 from tryon.evaluation.judge import Entry, Judge, Size, View, shown
 from tryon.evaluation.pair_lists import Pair
@@ -88,7 +88,9 @@ class ByProtocol:
                 continue
             true_HWC, suffix = self._truth(protocol, judge, pair, truth, view)
             results = []
-            for picture_HWC in view.pictures.values():
+            for entry, picture_HWC in view.pictures.items():
+                if entry.kind == ORACLE:
+                    continue
                 if protocol.pasted_back:
                     picture_HWC = np.where(view.region_HW[..., None], picture_HWC, view.person.image_HWC)
                 results.append(through_file(picture_HWC, protocol.results))
@@ -173,7 +175,7 @@ def scores(
         num_resamples: bootstrap resamples behind each interval.
         seed: of intervals and subsets.
     """
-    lines = [entry for entry in judge.table if entry.judged_hw == judge.final_hw]
+    lines = [entry for entry in judge.table if entry.judged_hw == judge.final_hw and entry.kind != ORACLE]
     lists = list(dict.fromkeys(pair.list for pair in pairs))
     own = metrics[(metrics["region"] == "whole") & (metrics["size"] == shown(judge.final_hw))]
     report = []

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from tryon import files
-from tryon.config import Config, load
+from tryon.config import ORACLE, Config, load
 from tryon.dataset import formats
 from tryon.digests import code_digest, config_digest
 from tryon.errors import UserError
@@ -30,7 +30,7 @@ from tryon.evaluation.extras import not_given as extras_not_given
 from tryon.evaluation.judge import ROW, Entry, Judge, entries, shown
 from tryon.evaluation.pair_lists import Pair, listed_pairs
 from tryon.evaluation.progress import progress
-from tryon.evaluation.protocols.scoring import Scorer, Seen, not_given
+from tryon.evaluation.protocols.scoring import NOT_GIVEN, Scorer, Seen
 from tryon.evaluation.provided import given_weights
 from tryon.evaluation.truths import read_truth
 from tryon.packed import PackedPhotos
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     files.write_parquet(args.protocols, rows)
     bootstrap = {"num_resamples": config.evaluate.num_bootstrap, "seed": config.evaluate.seed}
     report = protocol_scores(by_protocol, judge, pairs, metrics, rows, seen, **bootstrap)
-    reasons = {"lpips": not_given("lpips_weights")} if "lpips_weights" not in given else {}
+    reasons = {"lpips": NOT_GIVEN} if "lpips_weights" not in given else {}
     reasons |= {
         f"lpips at {size}": reason for size, reason in lpips_too_small(judge.table, bench.lpips_weights).items()
     }
@@ -132,10 +132,11 @@ def judged_pairs(
     """
     ok = index[index["status"] == "ok"]
     reasons: dict[str, str] = {}
-    for row in index[index["status"] == "dropped"].itertuples():
+    # pairs without a truth have no oracle, and are judged all the same
+    for row in index[(index["status"] == "dropped") & (index["system"] != ORACLE)].itertuples():
         reasons.setdefault(row.pair_id, row.reason)
     wanted = {pair.pair_id for pair in pairs} - set(reasons)
-    for system, stage in dict.fromkeys((e.system, e.stage) for e in table if e.kind != "baseline"):
+    for system, stage in dict.fromkeys((e.system, e.stage) for e in table if e.kind not in ("baseline", ORACLE)):
         found = set(ok[(ok["system"] == system) & (ok["stage"] == stage)]["pair_id"])
         lacking = sorted(wanted - found)
         if lacking:
@@ -224,7 +225,8 @@ def measure(bench: Bench, pairs: Sequence[Pair], jobs: int) -> tuple[pd.DataFram
         with ProcessPoolExecutor(min(jobs, len(pairs)), context, _start_worker, (bench.closed(),)) as pool:
             found = list(progress("evaluate", pool.map(_look_in_worker, pairs), len(pairs)))
     table = pd.DataFrame([row for rows, _ in found for row in rows], columns=list(ROW))
-    lines = [entry for entry in bench.judge.table if entry.judged_hw == bench.judge.final_hw]
+    final_hw = bench.judge.final_hw
+    lines = [entry for entry in bench.judge.table if entry.judged_hw == final_hw and entry.kind != ORACLE]
     seen = [by_name for _, by_name in found]
     rows = [row for pair, by_name in zip(pairs, seen, strict=True) for row in protocol_rows(pair, lines, by_name)]
     by_protocol = pd.DataFrame(rows, columns=list(PROTOCOL_ROW))

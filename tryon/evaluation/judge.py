@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from tryon.config import CASCADE, ORACLE
 from tryon.dataset.formats.interface import Reader
 from tryon.evaluation.baselines import BASELINES, baseline_pictures
-from tryon.evaluation.metrics import compare, garment_delta_e, outside_error
+from tryon.evaluation.metrics import colour_drift, compare, garment_delta_e, outside_error
 from tryon.evaluation.pair_lists import Pair
 from tryon.evaluation.pictures import read_picture
 from tryon.evaluation.truths import Truth
@@ -39,8 +40,9 @@ class Entry:
     """One line of the metric table.
 
     Attributes:
-        kind: cascade (all stages), stage (the cascade cut off there), reference or baseline.
-        system: "cascade", name of a reference, or name of a baseline.
+        kind: cascade (all stages), stage (the cascade cut off there), oracle (a stage fed with the truth), reference or
+            baseline.
+        system: "cascade", "oracle", name of a reference, or name of a baseline.
         stage: stage whose picture is judged; empty for baselines.
         made_hw: size of that picture; for a baseline, the size it is judged at.
         judged_hw: size at which it is judged.
@@ -54,7 +56,7 @@ class Entry:
 
 
 def entries(cascade: Mapping[str, Size], references: Mapping[str, Size]) -> list[Entry]:
-    """Everything that is judged, small sizes first; at each size the cascade, its stages, references, baselines.
+    """Everything that is judged, small sizes first; at each size cascade, stages, oracle, references, baselines.
 
     Args:
         cascade: size of each stage, coarse to fine.
@@ -68,7 +70,10 @@ def entries(cascade: Mapping[str, Size], references: Mapping[str, Size]) -> list
         for stage, made_hw in reversed(list(cascade.items())):
             if made_hw == judged_hw or is_final:
                 kind = "cascade" if is_final and stage == last else "stage"
-                table.append(Entry(kind, "cascade", stage, made_hw, judged_hw))
+                table.append(Entry(kind, CASCADE, stage, made_hw, judged_hw))
+        for stage, made_hw in list(cascade.items())[1:]:
+            if made_hw == judged_hw:
+                table.append(Entry(ORACLE, ORACLE, stage, made_hw, judged_hw))
         for name, made_hw in references.items():
             if made_hw == judged_hw or is_final:
                 table.append(Entry("reference", name, name, made_hw, judged_hw))
@@ -145,7 +150,7 @@ class Judge:
         return next(entry.judged_hw for entry in self.table if entry.kind == "cascade")
 
     def pictures(self, pair: Pair, size_hw: Size) -> dict[Entry, np.ndarray]:
-        """Every picture of a pair that is judged at a size, uint8 RGB."""
+        """Every picture of a pair that is judged at a size, uint8 RGB; no oracle without a truth."""
         return self.view(pair, size_hw).pictures
 
     def views(self, pair: Pair) -> dict[Size, View]:
@@ -165,7 +170,7 @@ class Judge:
                 continue
             if entry.kind == "baseline":
                 pictures[entry] = free[entry.system]
-            else:
+            elif entry.kind != ORACLE or (entry.system, entry.stage, pair.pair_id) in self.sampled:
                 file = self.sampled[entry.system, entry.stage, pair.pair_id]
                 pictures[entry] = enlarged(
                     read_picture(file, entry.made_hw), person.image_HWC, arrays["region_B1HW"][0]
@@ -197,6 +202,7 @@ class Judge:
                 if on_canvas is not None:
                     true_HWC, regions = on_canvas
                     values |= compare(picture_HWC, true_HWC, regions)
+                    values |= colour_drift(picture_HWC, true_HWC, view.region_HW)
                     if self.lpips is not None:
                         values |= self.lpips(picture_HWC, true_HWC, regions)
                 if extras is not None and about_person is not None:

@@ -35,14 +35,14 @@ class Metric:
     Attributes:
         name: as in `metrics.parquet`.
         title: as in the report, with the unit.
-        better: which direction is good; "one" means that 1 is ideal.
+        better: which direction is good; "one" and "zero" name the ideal.
         digits: decimals worth printing.
         meaning: one sentence, with the formula.
     """
 
     name: str
     title: str
-    better: Literal["higher", "lower", "one"]
+    better: Literal["higher", "lower", "one", "zero"]
     digits: int
     meaning: str
 
@@ -85,6 +85,13 @@ METRICS = (
         "garment_delta_e", "ΔE₀₀ to garment", "lower", 2,
         "CIEDE2000 between the garment cut-out's mean colour and the picture's where the garment should lie; "
         "needs no truth.",
+    ),
+    *(
+        Metric(
+            f"drift_{name}", f"drift of {name}", "zero", 2,
+            "Mean of the picture minus the truth in this channel, in 8-bit levels: a tint where it keeps its sign.",
+        )
+        for name in ("red", "green", "blue")
     ),
     Metric(
         "oks", "OKS", "higher", 3,
@@ -217,3 +224,24 @@ def garment_delta_e(
 def _mean_delta_e(pixels_N3: np.ndarray, true_pixels_N3: np.ndarray) -> float:
     """CIEDE2000 of two mean colours; means are taken in RGB, where blurring a texture leaves them alone."""
     return float(deltaE_ciede2000(rgb2lab(true_pixels_N3.mean(axis=0)), rgb2lab(pixels_N3.mean(axis=0))))
+
+
+def colour_drift(
+    picture_HWC: np.ndarray, truth_HWC: np.ndarray, region_HW: np.ndarray
+) -> dict[tuple[str, str], float | None]:
+    """Mean signed error of each channel where the picture was repainted.
+
+    Of one picture it says little; its mean over many is the tint that a stage adds.
+
+    Args:
+        picture_HWC: uint8 RGB.
+        truth_HWC: uint8 RGB of the same size.
+        region_HW: bool, what was repainted.
+
+    Returns:
+        8-bit levels by (drift_red | drift_green | drift_blue, "repainted"); nothing where the region is empty.
+    """
+    if not region_HW.any():
+        return {}
+    error_C = (picture_HWC[region_HW].astype(np.float64) - truth_HWC[region_HW]).mean(axis=0)
+    return {(f"drift_{name}", "repainted"): float(e) for name, e in zip(("red", "green", "blue"), error_C, strict=True)}

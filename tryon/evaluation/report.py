@@ -57,8 +57,7 @@ def gather(config: Config, data: Path, root: Path) -> dict[str, Any]:
     pairs_file = root / "pairs" / "pairs.parquet"
     summary = _read_summary(root)
     metrics = pd.read_parquet(root / "evaluate" / "metrics.parquet")
-    systems = ["cascade", *config.references]
-    index = read_indices([root / "sample" / system / "index.parquet" for system in systems])
+    index = read_indices([root / "sample" / system / "index.parquet" for system in config.systems])
     judge = open_judge(config, index, results.packs, root, data)
     judged = {pair.pair_id: pair for pair in listed_pairs(pairs_file, config.sample.lists)}
     galleries = list(_galleries(config, summary, metrics, judge, judged, pictures.doubts_of(results)))

@@ -150,8 +150,7 @@ def provenance(results: Results, config: Config) -> list[dict[str, Any]]:
     places = [("dataset", root / "dataset" / "manifest.parquet"), ("pairs", root / "pairs" / "pairs.parquet")]
     places += [(f"pack {key[:8]}", root / "pack" / f"{key}.safetensors") for key in results.keys]
     places += [(f"train {name}", root / "train" / name / "weights.safetensors") for name in config.used_stages]
-    systems = ["cascade", *config.references]
-    places += [(f"sample {name}", root / "sample" / name / "index.parquet") for name in systems]
+    places += [(f"sample {name}", root / "sample" / name / "index.parquet") for name in config.systems]
     places.append(("evaluate", root / "evaluate" / "metrics.parquet"))
     rows = []
     for title, path in places:

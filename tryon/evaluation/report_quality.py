@@ -19,8 +19,9 @@ Summary = dict[str, Any]
 REGIONS = ("garment", "expected", "whole", "kept")
 """Regions of the metric table in order; others that were judged follow."""
 LEFT_OUT = frozenset(
-    (metric, "whole") for metric in ("gms", "delta_e", "mean_delta_e", "gradient_ratio")
-)  # told inside the garment, where they mean more
+    {(metric, "whole") for metric in ("gms", "delta_e", "mean_delta_e", "gradient_ratio")}
+    | {(f"drift_{name}", "repainted") for name in ("red", "green", "blue")}
+)  # told inside the garment, where they mean more, or in a table of their own
 PRIMARY = ("test_unpaired", "val_unpaired", "test_paired", "val_paired")
 FEW_PAIRS = 10
 

@@ -1,6 +1,7 @@
 """`tryon sample`: the trained stages chained into try-on pictures, coarse to fine, for the configured lists.
 
-A system is the cascade or one reference stage. Every stage's picture is kept as PNG under
+A system is the cascade, one reference stage, or the oracle: each later stage of the cascade by itself, starting from
+the truth, so that its own faults can be told from those it inherits. Every stage's picture is kept as PNG under
 sample/SYSTEM/STAGE/PAIR.png; the next stage starts from those bytes, so what a stage was given can be looked at.
 A picture depends on its weights, its two photos, its stage's sampling settings and its own seed (seed, "sample", stage,
 pair_id); work goes in fixed chunks of the sorted pairs, and a chunk that was cut off is made again whole. With
@@ -22,7 +23,7 @@ import pandas as pd
 import torch
 
 from tryon import files, images
-from tryon.config import Config, SampleConfig, load
+from tryon.config import CASCADE, ORACLE, Config, SampleConfig, load
 from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import UserError
@@ -30,21 +31,23 @@ from tryon.evaluation.crew import Crew
 from tryon.evaluation.pair_lists import Pair, listed_pairs, reasons_to_drop
 from tryon.evaluation.pictures import has_key, read_picture, write_picture
 from tryon.evaluation.trained import Trained, read_trained
+from tryon.evaluation.true_lows import TrueLows
 from tryon.methods.conditions import collate, condition_arrays
 from tryon.methods.seeds import seed_of
 from tryon.ontology import CATEGORY_BIT
 from tryon.packed import PackedPhoto, PackedPhotos, check_quarantined, tables_beside
 from tryon.provenance import write_provenance
 
-CASCADE = "cascade"
 INDEX_COLUMNS = ("pair_id", "list", "stage", "size", "file", "key", "status", "reason")
 PROGRESS_EVERY_S = 10.0
+NO_TRUTH = "nobody knows its true picture, which a stage could be fed with"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `tryon sample`."""
     parser.add_argument("--config", type=Path, required=True, help="configuration, YAML or JSON")
-    parser.add_argument("--system", required=True, help="'cascade', or the name of one stage in references")
+    parser.add_argument("--system", required=True, help="'cascade', 'oracle', or the name of one stage in references")
+    parser.add_argument("--data", type=Path, help="data folder, where the truths lie (for the oracle)")
     parser.add_argument("--pairs", type=Path, required=True, help="pairs.parquet")
     parser.add_argument("--packs", type=Path, nargs="+", required=True, help="pack/*.safetensors")
     parser.add_argument("--weights", type=Path, nargs="+", required=True, help="train/STAGE/weights.safetensors")
@@ -68,6 +71,9 @@ def run(args: argparse.Namespace) -> None:
     pairs = listed_pairs(args.pairs, config.sample.lists)
     dropped = reasons_to_drop(pairs, packed, tables)
     dropped |= _empty_masks([p for p in pairs if p.pair_id not in dropped], packed, trained[0].stage.size_hw)
+    lows = true_lows(args, config)
+    if lows is not None:
+        dropped |= {p.pair_id: NO_TRUTH for p in pairs if p.truth is None and p.pair_id not in dropped}
     kept = [pair for pair in pairs if pair.pair_id not in dropped]
     if crew.is_first:
         processes = f", {crew.size} processes" if crew.size > 1 else ""
@@ -75,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
 
     code = code_digest("tryon.evaluation.sample")
     version = [code, environment_digest("sample", [config.stages[name].kind for name in names])]
-    sampler = ChainSampler(packed, kept, config.sample, args.results, args.system, version, crew)
+    sampler = ChainSampler(packed, kept, config.sample, args.results, args.system, version, crew, lows)
     for link in trained:
         sampler.run_stage(link)
     crew.part()
@@ -109,17 +115,28 @@ def stages_of(config: Config, system: str) -> list[str]:
     """Stage names of a system, coarse to fine."""
     if system == CASCADE:
         return list(config.cascade)
+    if system == ORACLE and ORACLE in config.systems:
+        return config.cascade[1:]
     if system not in config.references:
-        known = ", ".join([CASCADE, *config.references])
+        known = ", ".join(config.systems)
         raise UserError(f"--system {system}: no such system; the configuration has: {known}")
     if config.stages[system].low_size is not None:
         raise UserError(f"--system {system}: a reference starts from nothing, but this stage enlarges pictures")
     return [system]
 
 
+def true_lows(args: argparse.Namespace, config: Config) -> TrueLows | None:
+    """Where the oracle's stages start from; None for every other system."""
+    if args.system != ORACLE:
+        return None
+    if args.data is None:
+        raise UserError("--system oracle starts from true pictures: give their folder by --data")
+    return TrueLows(args.data, config.pack.fill)
+
+
 @dataclass
 class ChainSampler:
-    """Samples one stage after the other, each from the pictures of the stage before.
+    """Samples one stage after the other, each from the pictures of the stage before, or from the truth.
 
     Attributes:
         packed: photos at every stage's size.
@@ -129,6 +146,7 @@ class ChainSampler:
         system: folder below results/sample.
         version: digests of code and environment, part of every key.
         crew: the processes that share the work.
+        true_lows: what every stage starts from; None: from the pictures of the stage before.
     """
 
     packed: PackedPhotos
@@ -138,6 +156,7 @@ class ChainSampler:
     system: str
     version: list[str]
     crew: Crew
+    true_lows: TrueLows | None = None
 
     def __post_init__(self) -> None:
         self.device = self.crew.device
@@ -197,7 +216,9 @@ class ChainSampler:
             for pair in chunk
         ]
         lows = None
-        if self._low is not None:
+        if self.true_lows is not None:
+            lows = [self.true_lows.low(pair, link.stage) for pair in chunk]
+        elif self._low is not None:
             before = self._low.stage
             lows = [read_picture(self._path(before.name, pair), before.size_hw) for pair in chunk]
         pair_ids = [pair.pair_id for pair in chunk]
@@ -216,9 +237,14 @@ class ChainSampler:
                 "settings": config_digest(link.stage.cfg, self.cfg.of_stage(link.stage.name), self.cfg.seed),
                 "pair": [pair.pair_id, pair.category],
                 "photos": [self._photo_digest(photo, size_hw) for photo in (pair.person, pair.garment)],
-                "low": self._keys.get(pair.pair_id),
+                "low": self._low_key(pair, link),
             }
         )
+
+    def _low_key(self, pair: Pair, link: Trained) -> str | None:
+        if self.true_lows is None:
+            return self._keys.get(pair.pair_id)
+        return hashlib.sha256(self.true_lows.low(pair, link.stage).tobytes()).hexdigest()
 
     def _photo_digest(self, photo: str, size_hw: tuple[int, int]) -> str:
         if (photo, size_hw) not in self._photo_digests:

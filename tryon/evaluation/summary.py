@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tryon.config import Config
+from tryon.config import ORACLE, Config
+from tryon.evaluation.drift import drift_tables
 from tryon.evaluation.judge import Entry, shown
 from tryon.evaluation.metrics import METRIC, PSNR_CAP_DB
 from tryon.evaluation.pair_lists import Pair
+from tryon.evaluation.protocols.scoring import NOT_GIVEN
 from tryon.evaluation.statistics import LEVEL, Estimate, estimate
 
 TRYON = "tryon"
@@ -44,7 +46,7 @@ def differences(
     ).sort_index()
     found = []
     for entry in table:
-        if entry.kind == "baseline":
+        if entry.kind in ("baseline", ORACLE):
             continue
         size = shown(entry.judged_hw)
         for other in table:
@@ -54,7 +56,7 @@ def differences(
             at_size = wide[wide.index.get_level_values("size") == size]
             both = at_size[[(entry.system, entry.stage), (other.system, other.stage)]].dropna()
             for (list_name, metric, region), pairs in both.groupby(level=["list", "metric", "region"], sort=True):
-                if METRIC[metric].better == "one":
+                if METRIC[metric].better in ("one", "zero"):
                     continue  # a difference of ratios says nothing about which is nearer to 1
                 delta_N = pairs.iloc[:, 0].to_numpy() - pairs.iloc[:, 1].to_numpy()
                 result = estimate(delta_N, num_resamples=num_resamples, seed=seed)
@@ -100,17 +102,24 @@ def check_values(metrics: pd.DataFrame) -> None:
 
 
 def sets_of(report: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """FID and KID of our own protocol, as rows whose value is a number or the reason why there is none."""
+    """FID and KID of our own protocol, as rows whose value is a number or the reason why there is none.
+
+    The reason does not name the setting, so that the report can join metrics of one reason; `protocols` does.
+    """
     own = [number for protocol in report if protocol["name"] == TRYON for number in protocol["scores"]]
     return [
         {
             **{name: row[name] for name in ("list", "size", "against", "system", "stage", "metric", "spread")},
             "protocol": TRYON,
-            "value": row["reason"] if row["value"] is None else row["value"],
+            "value": _short(row["reason"]) if row["value"] is None else row["value"],
         }
         for row in own
         if row["metric"] in ("fid", "kid")
     ]
+
+
+def _short(reason: str) -> str:
+    return NOT_GIVEN if reason.startswith(NOT_GIVEN) else reason
 
 
 def summarise(
@@ -173,6 +182,7 @@ def summarise(
         "differences": differences(metrics, table, **bootstrap),
         "by_category": by_category(metrics, final, **bootstrap),
         "sets": sets,
+        "tables": drift_tables(metrics, table, **bootstrap),
         "not_computed": not_computed,
         "protocols": report,
         "protocol": {

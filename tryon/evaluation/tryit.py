@@ -29,12 +29,12 @@ import torch
 
 from tryon import config as configuration
 from tryon import files, images
-from tryon.config import Config, DatasetConfig, nearest
+from tryon.config import CASCADE, Config, DatasetConfig, nearest
 from tryon.dataset import formats
 from tryon.dataset.manifest import Photo
 from tryon.errors import BadItem, UserError
 from tryon.evaluation.crew import Crew
-from tryon.evaluation.sample import CASCADE, sample_batch, stages_of
+from tryon.evaluation.sample import sample_batch, stages_of
 from tryon.evaluation.trained import Trained, read_trained
 from tryon.geometry import Letterbox
 from tryon.items import Done

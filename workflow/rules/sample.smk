@@ -17,6 +17,7 @@ rule sample:
         env=wiring.environment("sample"),
         tryon=wiring.start_sampling,
         config=wiring.config,
+        data=wiring.data,
         results=wiring.into,
     threads: wiring.sampling_threads
     resources:
@@ -24,7 +25,7 @@ rule sample:
     conda:
         wiring.conda("sample")
     shell:
-        "{params.tryon} sample --config {params.config} --system {wildcards.system}"
+        "{params.tryon} sample --config {params.config} --system {wildcards.system} --data {params.data}"
         " --pairs {input.pairs} --packs {input.packs} --weights {input.weights}"
         " --results {params.results} --out {output.index}"
         " 2>&1 | tee {log}"

@@ -28,9 +28,12 @@ SET_METRICS = ("fid", "kid")
 BETTER = {"psnr": "higher", "ssim": "higher", "lpips": "lower", "fid": "lower", "kid": "lower"}
 
 
+NOT_GIVEN = "not computed: weights not given"
+
+
 def not_given(setting: Weights) -> str:
-    """Why a number that needs weights is not there."""
-    return f"not computed: weights not given (evaluate.{setting})"
+    """Why a number that needs weights is not there, with the setting that would give them."""
+    return f"{NOT_GIVEN} (evaluate.{setting})"
 
 
 @dataclass(frozen=True, eq=False)
