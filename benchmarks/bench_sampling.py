@@ -32,6 +32,7 @@ from tryon.config import Config, SampleConfig, SamplingConfig
 from tryon.dataset import formats
 from tryon.dataset.formats.interface import Reader
 from tryon.errors import UserError
+from tryon.evaluation.crew import Crew
 from tryon.evaluation.metrics import compare
 from tryon.evaluation.pair_lists import Pair, listed_pairs, reasons_to_drop
 from tryon.evaluation.pictures import read_picture
@@ -274,7 +275,8 @@ def psnr_of(run: Run, sampler: str, num_steps: int) -> np.ndarray:
     say(f"{len(run.pairs)} pairs with {sampler}, {num_steps} steps")
     values = []
     with tempfile.TemporaryDirectory() as folder:
-        ChainSampler(run.packed, run.pairs, cfg, Path(folder), "bench", []).run_stage(run.link)
+        chain = ChainSampler(run.packed, run.pairs, cfg, Path(folder), "bench", [], Crew.assemble())
+        chain.run_stage(run.link)
         for pair in run.pairs:
             picture_HWC = read_picture(Path(folder) / "sample" / "bench" / name / f"{pair.pair_id}.png", size_hw)
             values.append(psnr_in_garment(run, pair, picture_HWC))

@@ -121,7 +121,7 @@ def test_every_extra_number_of_a_run(
     metrics = metrics_of(sampled)
     new = metrics[metrics["metric"].isin(["oks", "preserved_iou", "clip_i", "dino"])]
     assert set(new["size"]) == {"64x48"}
-    lines = 8
+    lines = 9
     counts = new.groupby("metric").size().to_dict()
     assert counts == {"oks": 4 * lines, "clip_i": 4 * lines, "dino": 4 * lines, "preserved_iou": 4 * 3}
     found = new[new["metric"] == "oks"].set_index("system")["value"]

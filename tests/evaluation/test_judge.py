@@ -15,6 +15,7 @@ def test_every_stage_is_judged_at_its_size_and_everything_at_the_final_one() -> 
         ("reference", "regression", "regression", 32, 32),
         ("cascade", "cascade", "sr", 64, 64),
         ("stage", "cascade", "base", 32, 64),
+        ("oracle", "oracle", "sr", 64, 64),
         ("reference", "regression", "regression", 32, 64),
     ]
     for size in (32, 64):

@@ -162,4 +162,15 @@ def test_garment_colour_needs_no_truth() -> None:
 def test_every_metric_has_a_description() -> None:
     computed = {metric for metric, _ in metrics.compare(smooth(), striped(), {})}
     extras = {"lpips", "outside_error", "garment_delta_e", "oks", "preserved_iou", "clip_i", "dino"}
+    computed |= {metric for metric, _ in metrics.colour_drift(smooth(), striped(), box())}
     assert computed | extras == set(metrics.METRIC)
+
+
+def test_drift_is_the_mean_signed_error_where_it_was_repainted() -> None:
+    truth_HWC, region_HW = np.full((48, 40, 3), 100, np.uint8), box()
+    picture_HWC = truth_HWC.copy()
+    picture_HWC[region_HW > 0] = (103, 100, 98)
+    picture_HWC[region_HW == 0] = 0
+    found = metrics.colour_drift(picture_HWC, truth_HWC, region_HW > 0)
+    assert found == {(f"drift_{name}", "repainted"): v for name, v in (("red", 3), ("green", 0), ("blue", -2))}
+    assert metrics.colour_drift(picture_HWC, truth_HWC, np.zeros((48, 40), bool)) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,9 +85,9 @@ def test_training_and_sampling_see_the_same_conditions(monkeypatch: pytest.Monke
     conditions = collate([condition_arrays(*pair(seed), "up", (16, 12)) for seed in (0, 1)])
     forward = network.forward
 
-    def watched(person: torch.Tensor, garment: torch.Tensor, *rest: torch.Tensor | None) -> torch.Tensor:
-        seen.append((person[:, 3:].clone(), garment.clone(), rest[0], rest[1]))  # type: ignore[arg-type]
-        return forward(person, garment, *rest)
+    def watched(person: torch.Tensor, garment: torch.Tensor, *rest: torch.Tensor, **known: Any) -> torch.Tensor:
+        seen.append((person[:, 3:].clone(), garment.clone(), rest[0], rest[1]))
+        return forward(person, garment, *rest, **known)
 
     monkeypatch.setattr(network, "forward", watched)
     target = torch.stack([torch.from_numpy(target_array(pair(seed)[0])) for seed in (0, 1)])
@@ -100,7 +101,10 @@ def test_training_and_sampling_see_the_same_conditions(monkeypatch: pytest.Monke
 def test_dropping_the_garment_nulls_all_of_it_and_keeps_the_person() -> None:
     conditions = collate([arrays(0), arrays(1)])
     dropped = conditions.without_garment(torch.tensor([True, False]))
+    assert dropped.nulls_B.tolist() == [True, False]
     for name, tensor in dropped.tensors().items():
+        if name == "is_null_B":
+            continue
         original = conditions.tensors()[name]
         assert torch.equal(tensor[1], original[1]), name
         of_garment = name.startswith(("garment", "prealigned"))

@@ -205,7 +205,7 @@ class Judge:
                     values |= colour_drift(picture_HWC, true_HWC, view.region_HW)
                     if self.lpips is not None:
                         values |= self.lpips(picture_HWC, true_HWC, regions)
-                if extras is not None and about_person is not None:
+                if extras is not None and about_person is not None and entry.kind != ORACLE:
                     values |= extras.values(view, picture_HWC, about_person, entry, pair.pair_id)
                 about = (entry.system, entry.stage, shown(size_hw))
                 pair_of = (pair.list, pair.pair_id, pair.category)

@@ -476,6 +476,12 @@ CHINESE: dict[str, str] = {
     "ΔE₀₀ of mean": "平均色 ΔE₀₀",
     "ΔE₀₀ to garment": "与衣服的 ΔE₀₀",
     "outside error": "区域外误差",
+    "drift of red": "红色偏移",
+    "drift of green": "绿色偏移",
+    "drift of blue": "蓝色偏移",
+    "Mean of the picture minus the truth in this channel, in 8-bit levels: a tint where it keeps its sign.": (
+        "该通道上图片减真值的平均，8 位灰度级；始终同号即为偏色。"
+    ),
     "10 log10(1 / mean squared error) on RGB in [0, 1]; the mean is over per-picture dB; capped at 60.": (
         "10 log10(1 / 均方误差)，RGB 取 [0, 1]；均值是各图片 dB 的平均；上限 60。"
     ),
