@@ -113,8 +113,10 @@ def main() -> int:
 def load(path: Path) -> Config:
     """A configuration whose stages run in one process here, whatever it asks of a cluster."""
     config = configuration.load(path)
+    # compiled only where the mode says so: presets for GPUs compile, and "eager" would be compiled, too
+    alone = {"gpus": 0, "nodes": 1, "accumulation": 1, "strategy": "auto", "compile": False}
     stages = {
-        name: cfg.model_copy(update={"train": cfg.train.model_copy(update={"gpus": 0, "nodes": 1, "accumulation": 1})})
+        name: cfg.model_copy(update={"train": cfg.train.model_copy(update=alone)})
         for name, cfg in config.stages.items()
     }
     return config.model_copy(update={"stages": stages})

@@ -117,9 +117,9 @@ def test_disk_space(free: int, expected: str, tmp_path: Path, monkeypatch: pytes
 def test_the_disk_plan_grows_with_what_it_is_for(tmp_path: Path) -> None:
     plan = doctor.disk_plan(settings(tmp_path))
     assert plan["packed photos"] == 20 * 6 * 32 * 24, "ten people and ten garments"
-    more = doctor.disk_plan(settings(tmp_path, keep_checkpoints=5))
-    assert more["checkpoints"] == 2 * plan["checkpoints"], "five kept and one being written, not two and one"
-    assert plan["checkpoints"] == 4 * 3 * plan["weights"]
+    more = doctor.disk_plan(settings(tmp_path, keep_checkpoints=4))
+    assert 2 * more["checkpoints"] == 3 * plan["checkpoints"], "four newest, best, one being written; not two of them"
+    assert plan["checkpoints"] == 4 * 4 * plan["weights"]
     assert plan["weights"] > 4 * 1000
 
 

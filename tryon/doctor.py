@@ -25,6 +25,7 @@ from typing import Literal
 from tryon import config, slurm
 from tryon.config import Config
 from tryon.errors import UserError
+from tryon.plan import most_checkpoints
 from tryon.weights import download_path, resolve
 
 PYTHON = (3, 11)
@@ -153,7 +154,7 @@ def disk_plan(cfg: Config) -> dict[str, int]:
         "packed photos": packed,
         # one more than are kept, while the next is being written
         "checkpoints": sum(
-            STATE_COPIES * size * (cfg.stages[name].train.keep_checkpoints + 1) for name, size in weights.items()
+            STATE_COPIES * size * (most_checkpoints(cfg.stages[name].train) + 1) for name, size in weights.items()
         ),
         "weights": sum(weights.values()),
         "samples": photos * len(cfg.sample.lists) * PICTURE_BYTES * sum(pixels),

@@ -38,10 +38,12 @@ class StagePlan:
     Attributes:
         stage: its name.
         num_params: trained parameters.
-        processes: one on each GPU.
+        num_gpus: over all machines.
+        processes: one on each GPU, or one on all with strategy dp.
         micro_batch: samples of one forward pass on one GPU.
-        weights_bytes, gradients_bytes, optimizer_bytes, average_bytes: float32.
-        exchange_bytes: copies of the gradients that processes exchange.
+        weights_bytes, gradients_bytes, optimizer_bytes, average_bytes: float32; under fsdp one process's share.
+        exchange_bytes: copies of the gradients that GPUs exchange; under fsdp weights and gradients that are whole
+            for a while.
         activations_bytes: what a step holds beside all these at its peak.
         activation_bytes_per_sample: how much one more sample in the micro-batch adds.
         total_bytes: sum of them.
@@ -53,11 +55,12 @@ class StagePlan:
         steps: optimizer steps.
         gpu_hours: of the whole training at the given MFU.
         checkpoint_bytes: of one checkpoint.
-        disk_bytes: of all that are kept at a time, one that is being written, and the final weights.
+        disk_bytes: of all that are kept at the end, one that is being written, and the final weights.
     """
 
     stage: str
     num_params: int
+    num_gpus: int
     processes: int
     micro_batch: int
     weights_bytes: int
@@ -121,23 +124,25 @@ def plan_stage(config: Config, name: str, gpu: Gpu, mfu: float) -> StagePlan:
     Raises:
         UserError: the batch cannot be shared out, or the GPU lacks the precision.
     """
-    from tryon.training.cost import count_compute, peak_step_bytes
+    from tryon.training.cost import count_compute, gathered_bytes, peak_step_bytes
 
     train = config.stages[name].train
     if train.precision == "bf16" and not gpu.has_bf16:
-        raise UserError(f"stages.{name}.train.precision is bf16, which this GPU has not; set fp32, or take another GPU")
-    processes = max(1, train.gpus) * train.nodes
-    micro_batch = micro_batch_of(name, train, processes)
+        raise UserError(f"stages.{name}.train.precision is bf16, which this GPU has not; set fp16, or take another GPU")
+    num_gpus = max(1, train.gpus) * train.nodes
+    micro_batch = micro_batch_of(name, train)
     compute = count_compute(config, name)
     one = compute.num_params * FLOAT
+    is_sharded = train.strategy == "fsdp"
+    share = -(-one // train.num_processes) if is_sharded else one
     step_bytes = peak_step_bytes(config, name, micro_batch)
     before = peak_step_bytes(config, name, micro_batch - 1) if micro_batch > 1 else one
     resident = {
-        "weights_bytes": one,
-        "gradients_bytes": one,
-        "optimizer_bytes": 2 * one,
-        "average_bytes": one,
-        "exchange_bytes": one if processes > 1 else 0,
+        "weights_bytes": share,
+        "gradients_bytes": share,
+        "optimizer_bytes": 2 * share,
+        "average_bytes": share,
+        "exchange_bytes": gathered_bytes(config, name) if is_sharded else one if num_gpus > 1 else 0,
     }
     # what a step makes includes its gradients, which stand in a line of their own
     activations = max(0, step_bytes - one)
@@ -150,7 +155,8 @@ def plan_stage(config: Config, name: str, gpu: Gpu, mfu: float) -> StagePlan:
     return StagePlan(
         stage=name,
         num_params=compute.num_params,
-        processes=processes,
+        num_gpus=num_gpus,
+        processes=train.num_processes,
         micro_batch=micro_batch,
         **resident,
         activations_bytes=activations,
@@ -164,16 +170,28 @@ def plan_stage(config: Config, name: str, gpu: Gpu, mfu: float) -> StagePlan:
         steps=train.num_steps,
         gpu_hours=executed * train.num_steps / (tflops * 1e12 * mfu) / 3600,
         checkpoint_bytes=checkpoint,
-        disk_bytes=(train.keep_checkpoints + 1) * checkpoint + one,
+        disk_bytes=(most_checkpoints(train) + 1) * checkpoint + one,
     )
 
 
-def micro_batch_of(name: str, train: TrainConfig, processes: int) -> int:
-    """Samples of the largest forward pass on one process.
+def most_checkpoints(train: TrainConfig) -> int:
+    """Checkpoints that a run keeps at most: the newest, the best if it is none of them, and all milestones."""
+    last = train.num_steps
+    regular = [*range(train.checkpoint_every, last, train.checkpoint_every), last]
+    kept = set(regular[-train.keep_checkpoints :])
+    if train.milestone_every is not None:  # a validation's checkpoint can be one, too
+        saved = {*regular, *range(train.val_every, last, train.val_every)}
+        kept |= {step for step in saved if step % train.milestone_every == 0}
+    return len(kept) + 1
+
+
+def micro_batch_of(name: str, train: TrainConfig) -> int:
+    """Samples of the largest forward pass on one GPU.
 
     Raises:
         UserError: the trainer would refuse to share the batch out.
     """
+    processes = train.num_processes
     share, rest = divmod(train.batch_size, processes)
     if rest or share < train.accumulation:
         raise UserError(
@@ -181,7 +199,8 @@ def micro_batch_of(name: str, train: TrainConfig, processes: int) -> int:
             f"{train.accumulation} parts each; choose a multiple of the processes, at least "
             f"{processes * train.accumulation}"
         )
-    return -(-share // train.accumulation)
+    part = -(-share // train.accumulation)
+    return -(-part // train.gpus) if train.strategy == "dp" else part
 
 
 def usable_bytes(gpu: Gpu) -> float:
@@ -202,7 +221,12 @@ def advice(
     if not train.gradient_checkpointing and room > 0:
         yield "train.gradient_checkpointing: true (activations are computed twice)"
     if room <= 0:
-        yield "a smaller network.channels, or a GPU with more memory: weights and optimizer alone do not fit"
+        several = max(1, train.gpus) * train.nodes > 1
+        if several and train.strategy != "fsdp":
+            yield "train.strategy: fsdp (the GPUs share weights, average and optimizer out among them)"
+        other = "more GPUs" if train.strategy == "fsdp" else "a GPU with more memory"
+        several_gpus = "" if several else ", or several GPUs with train.strategy: fsdp"
+        yield f"a smaller network.channels, or {other}{several_gpus}: weights and optimizer alone do not fit"
     elif most < 1:
         yield "a smaller size or crop: one sample alone does not fit"
 
@@ -258,7 +282,7 @@ def table(plans: list[StagePlan], gpu: str, mfu: float) -> str:
         "",
         f"{gpu}: {peak.memory_gib:g} GiB of memory ({usable_bytes(peak) / GIB:.1f} usable), peak {peak.half_tflops:g} "
         f"TFLOP/s in half precision, {peak.single_tflops:g} in float32 ({peak.source}); hours at an MFU of {mfu:g}.",
-        "batch: samples of one forward pass on one GPU; disk: the checkpoints kept at a time, and one in the making.",
+        "batch: samples of one forward pass on one GPU; disk: checkpoints kept at the end, one in the making.",
     ]
     return "\n".join(lines)
 
@@ -267,7 +291,7 @@ def _row(plan: StagePlan) -> tuple[str, ...]:
     return (
         plan.stage,
         _millions(plan.num_params),
-        str(plan.processes),
+        str(plan.num_gpus),
         str(plan.micro_batch),
         _gib(plan.weights_bytes),
         _gib(plan.gradients_bytes),

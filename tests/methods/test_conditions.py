@@ -10,7 +10,7 @@ import pytest
 import torch
 from mannequins import box, pair, stage
 
-from tryon.config import SampleConfig
+from tryon.config import SamplingConfig
 from tryon.geometry import keypoints_to_unit
 from tryon.methods.conditions import collate, condition_arrays, target_array
 from tryon.methods.interface import Conditions
@@ -92,7 +92,7 @@ def test_training_and_sampling_see_the_same_conditions(monkeypatch: pytest.Monke
     monkeypatch.setattr(network, "forward", watched)
     target = torch.stack([torch.from_numpy(target_array(pair(seed)[0])) for seed in (0, 1)])
     tiny.loss_B(network, target, conditions, torch.tensor([1, 2]), condition_dropout=False)
-    tiny.sample(network, conditions, torch.tensor([1, 2]), SampleConfig(num_steps=2))
+    tiny.sample(network, conditions, torch.tensor([1, 2]), SamplingConfig(num_steps=2))
     assert len(seen) == 3
     for sampled in seen[1:]:
         assert all(torch.equal(one, other) for one, other in zip(seen[0], sampled, strict=True))

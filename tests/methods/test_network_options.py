@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from mannequins import TINY, awake, batch, stage
 from torch import nn
 
-from tryon.config import NetworkConfig, SampleConfig
+from tryon.config import NetworkConfig, SamplingConfig
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.tryondiffusion.parallel_unet import ParallelUNet
 
@@ -100,7 +100,7 @@ def test_channels_last_reaches_every_convolution_and_changes_no_more_than_roundi
     for (name, weight), other_weight in zip(network.named_parameters(), turned.parameters(), strict=True):
         if weight.grad is not None and other_weight.grad is not None:
             torch.testing.assert_close(other_weight.grad, weight.grad, rtol=1e-2, atol=1e-4, msg=name)
-    cfg = SampleConfig(num_steps=2, guidance=2.0)
+    cfg = SamplingConfig(num_steps=2, guidance=2.0)
     pictures = [part.sample(net.eval(), conditions, SEEDS, cfg) for part, net in ((tiny, network), (other, turned))]
     torch.testing.assert_close(pictures[1], pictures[0], rtol=1e-3, atol=1e-3)
 

@@ -10,7 +10,7 @@ import torch
 from mannequins import TINY, awake, batch, stage
 from torch.utils.flop_counter import FlopCounterMode
 
-from tryon.config import NetworkConfig, SampleConfig, load
+from tryon.config import NetworkConfig, SamplingConfig, load
 from tryon.methods.interface import Conditions
 from tryon.methods.tryondiffusion import stages
 from tryon.methods.tryondiffusion.parallel_unet import ParallelUNet
@@ -60,11 +60,11 @@ def test_guided_samples_are_bit_equal_with_and_without_the_skip(
     sees_time: bool, channels_last: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny, network, conditions = ready(sees_time, channels_last=channels_last)
-    cfg = SampleConfig(num_steps=3, guidance=2.0)
+    cfg = SamplingConfig(num_steps=3, guidance=2.0)
     skipped = tiny.sample(network, conditions, SEEDS, cfg)
     monkeypatch.setattr(stages, "num_garments", lambda _conditions: None)
     assert torch.equal(tiny.sample(network, conditions, SEEDS, cfg), skipped)
-    assert not torch.equal(tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=3)), skipped)
+    assert not torch.equal(tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=3)), skipped)
 
 
 @BOTH
@@ -75,7 +75,7 @@ def test_guidance_computes_garment_features_of_conditioned_samples_alone(
     sizes: list[int] = []
     original = network.garment.forward
     monkeypatch.setattr(network.garment, "forward", lambda *args: (sizes.append(len(args[0])), original(*args))[1])
-    tiny.sample(network, conditions, SEEDS, SampleConfig(num_steps=4, guidance=2.0))
+    tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=4, guidance=2.0))
     assert sizes == ([3] * 4 if sees_time else [3])
 
 

@@ -9,7 +9,7 @@ import pytest
 import rig
 import torch
 
-from tryon.config import SampleConfig
+from tryon.config import SamplingConfig
 from tryon.images import from_network
 from tryon.packed import PackedPhotos
 from tryon.training.feed import CanvasPhotos, read_pairs
@@ -41,7 +41,7 @@ def make(tmp_path: Path, batch_size: int, stage: rig.TinyStage | None = None) ->
     pairs, _ = read_pairs(tmp_path / "pairs.parquet", "val_paired", packed)
     stage = stage or rig.TinyStage("base", rig.stage_config())
     photos = CanvasPhotos(packed, rig.SIZE_HW)
-    return Validation(stage, pairs, photos, SampleConfig(), seed=0, batch_size=batch_size)
+    return Validation(stage, pairs, photos, SamplingConfig(), seed=0, batch_size=batch_size)
 
 
 def test_the_loss_is_the_same_every_time_and_for_any_batch_size(tmp_path: Path, network: torch.nn.Module) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 
 from tryon.dataset.folder import ROLES
 from tryon.fit.crops import LabelledPhoto
-from tryon.ontology import KEYPOINT_NAMES
 from tryon.prepare.pose_model import PoseModel
 
 PCK_THRESHOLD = 0.05  # share of the longer side of the box, as mmpose's PCKAccuracy(thr=0.05, norm_item="bbox")
@@ -61,27 +60,6 @@ def score(
         "num_persons": len(close["person"]),
         "num_garments": len(close["garment"]),
         "num_points": int(sum(np.sum(flags) for role in ROLES for flags in visible[role])),
-    }
-
-
-def pck_by_keypoint(
-    model: PoseModel, photos: Iterable[tuple[LabelledPhoto, np.ndarray]], batch_size: int = 32
-) -> dict[str, float]:
-    """PCK@0.05 of each keypoint over the photos in which it is visible."""
-    hits = np.zeros(len(KEYPOINT_NAMES))
-    counts = np.zeros(len(KEYPOINT_NAMES))
-    for batch in _batches(photos, batch_size):
-        poses = model.predict([image for _, image in batch], [photo.box_xyxy for photo, _ in batch])
-        for (photo, _), pose in zip(batch, poses, strict=True):
-            left, top, right, bottom = photo.box_xyxy
-            error_K = np.linalg.norm(pose.keypoints_K2 - photo.keypoints_K3[:, :2], axis=1)
-            visible_K = photo.keypoints_K3[:, 2] > 0
-            hits += visible_K & (error_K <= PCK_THRESHOLD * max(right - left, bottom - top))
-            counts += visible_K
-    return {
-        name: round(float(hit / count), 4)
-        for name, hit, count in zip(KEYPOINT_NAMES, hits, counts, strict=True)
-        if count
     }
 
 

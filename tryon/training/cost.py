@@ -34,6 +34,7 @@ from tryon.methods import make_stage
 from tryon.methods.interface import Conditions, num_params
 from tryon.methods.tryondiffusion.denoising import DenoisingStage, Known
 from tryon.ontology import KEYPOINT_NAMES
+from tryon.training.parallel import units
 
 BYTES = 4  # weights, gradients, moments and average are float32 at every precision
 
@@ -68,8 +69,9 @@ def peak_step_bytes(config: Config, name: str, micro_batch: int) -> int:
     """Largest number of bytes that a step of a stage has beside weights, optimizer and average; gradients included.
 
     Args:
-        config: precision and gradient checkpointing are the stage's own; compilation is not part of it, which
-            mostly saves some.
+        config: precision, gradient checkpointing and strategy are the stage's own; compilation is not part of it,
+            which mostly saves some. Under fsdp all gradients count beside the activations of the whole pass: each
+            process holds its share of them, whatever the moment.
         name: of the stage.
         micro_batch: samples of one forward pass on one process.
     """
@@ -77,7 +79,8 @@ def peak_step_bytes(config: Config, name: str, micro_batch: int) -> int:
     stage = _stage(config, name)
     with FakeTensorMode():
         network = stage.build().train()
-        if cfg.train.accumulation > 1:  # the micro-batches after the first one find gradients in place
+        # the micro-batches after the first one find gradients in place
+        if cfg.train.accumulation > 1 or cfg.train.strategy == "fsdp":
             for parameter in network.parameters():
                 if parameter.requires_grad:
                     parameter.grad = torch.zeros_like(parameter)
@@ -87,6 +90,24 @@ def peak_step_bytes(config: Config, name: str, micro_batch: int) -> int:
         with live, _casts_of_cuda(is_half=cfg.train.precision != "fp32"):
             one_pass(stage, network, inputs)
     return live.peak_bytes + kept
+
+
+def gathered_bytes(config: Config, name: str) -> int:
+    """Whole weights and gradients that a process holds at a time under fsdp: two blocks, and what is in none of them.
+
+    One block is in work while the next one is gathered, or its gradients are handed out; what no block takes stays
+    gathered from the first layer to the last.
+    """
+    with torch.device("meta"):
+        network = _stage(config, name).build()
+    taken: set[nn.Parameter] = set()
+    sizes = []
+    for unit in units(network):
+        own = [parameter for parameter in unit.parameters() if parameter not in taken]
+        taken.update(own)
+        sizes.append(sum(parameter.numel() for parameter in own))
+    rest = sum(parameter.numel() for parameter in network.parameters() if parameter not in taken)
+    return 2 * (rest + 2 * max(sizes, default=0)) * BYTES
 
 
 Inputs = tuple[torch.Tensor, torch.Tensor, Known]
@@ -214,8 +235,11 @@ def _count(config: Config, name: str) -> tuple[int, int, int]:
 
 
 def _stage(config: Config, name: str) -> DenoisingStage:
-    """The stage in float32: types are set around it, since no autocast knows the meta device."""
-    stage = make_stage(name, _with_train(config, name, precision="fp32"))
+    """The stage in float32: types are set around it, since no autocast knows the meta device.
+
+    Nor channels last, which makes no pass larger, but has products of its own on a CPU.
+    """
+    stage = make_stage(name, _with_train(config, name, precision="fp32", channels_last=False))
     if not isinstance(stage, DenoisingStage):
         raise UserError(f"stages.{name}: no costs are known of the kind {config.stages[name].kind}")
     return stage
