@@ -19,6 +19,7 @@ import pandas as pd
 from PIL import Image
 
 from tryon import files
+from tryon.config import ORACLE
 from tryon.evaluation.baselines import BASELINES
 from tryon.provenance import commit, machine
 
@@ -79,6 +80,8 @@ def _shown(row: object, is_last: bool) -> str:
     system, stage = row.system, row.stage  # type: ignore[attr-defined]
     if system == "cascade":
         return "**cascade**" if is_last else f"cascade up to `{stage}`, enlarged"
+    if system == ORACLE:
+        return f"`{stage}` alone, fed with the truth"
     return BASELINES[system][0] if system in BASELINES else f"`{system}`, enlarged"
 
 
