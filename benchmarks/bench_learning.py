@@ -92,7 +92,7 @@ def values_of(scores: pd.DataFrame, system: str, metric: str) -> pd.Series:
 def with_interval(values: pd.Series, digits: int, sign: str = "") -> tuple[str, list[float]]:
     """A mean and its 95 % bootstrap interval over pairs, as text and as numbers."""
     result = estimate(values.to_numpy(), num_resamples=2000, seed=0)
-    numbers = [float(result.mean), float(result.low or np.nan), float(result.high or np.nan)]
+    numbers = [result.mean, *(result.mean if end is None else end for end in (result.low, result.high))]
     mean, low, high = (f"{number:{sign}.{digits}f}" for number in numbers)
     return f"{mean} ({low} to {high})", [round(number, 4) for number in numbers]
 
@@ -112,7 +112,7 @@ def base_table(scores: pd.DataFrame, cfg: Config) -> dict[str, dict[str, list[fl
                 lead = values_of(scores, base, metric) - values_of(scores, system, metric)
                 text, found[system][f"{metric}_lead"] = with_interval(lead, digits, "+")
                 cells.append(text)
-        print(f"| {system} | {' | '.join(cells)} |")
+        print(f"| {system} | {' | '.join([*cells, '–', '–'][:4])} |")
     rivals = [found[name]["psnr_lead"] for name in RIVALS]
     print(f"\nsmallest lead over {', '.join(RIVALS)}: {min(lead[0] for lead in rivals):+.2f} dB\n")
     return found
