@@ -82,7 +82,7 @@ def gather(cfg: config.Config, alive: bool) -> list[Line]:
     if page.is_file() or (results / "logs" / "inspect.log").is_file():  # a target of its own, which few runs ask for
         lines.append(_whole("inspect", page, results, "inspect", alive))
     lines += [_training(cfg, results, name, alive) for name in cfg.used_stages]
-    for system in ("cascade", *cfg.references):
+    for system in cfg.systems:
         lines.append(_whole(f"sample {system}", results / "sample" / system / "index.parquet", results, None, alive))
     lines.append(_whole("evaluate", results / "evaluate" / "summary.json", results, "evaluate", alive))
     lines.append(_whole("report", results / "report" / "index.html", results, "report", alive))

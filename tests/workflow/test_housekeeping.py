@@ -57,5 +57,5 @@ def test_status_of_a_finished_run(finished: Path) -> None:
     assert all("done" in row for row in rows), said
     names = Counter(row[0] for row in rows)
     assert names == Counter(
-        dataset=1, pairs=1, masks=1, keypoints=1, cutouts=1, pack=1, train=3, sample=2, evaluate=1, report=1
+        dataset=1, pairs=1, masks=1, keypoints=1, cutouts=1, pack=1, train=3, sample=3, evaluate=1, report=1
     )

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.xdist_group("workflow"), pytest.mark.timeout(900)]
 
 NUM_SHARDS = 2
 PER_SHARD = ("masks", "keypoints", "cutouts", "pack")
-TRAINED = Counter(train=3, sample=2, evaluate=1, report=1)
+TRAINED = Counter(train=3, sample=3, evaluate=1, report=1)
 
 
 def shards(num: int, first: str = "masks") -> Counter[str]:
