@@ -69,7 +69,7 @@ def test_results_and_data_may_be_named_otherwise(copy: Path) -> None:
     [
         ("masks", {"unknown_label": "ignore"}, shards(NUM_SHARDS)),
         ("cutouts", {"min_agreement": 0.4}, shards(NUM_SHARDS, "cutouts")),
-        ("sample", {**SETTINGS["sample"], "seed": 5}, Counter(sample=2, evaluate=1, report=1)),
+        ("sample", {**SETTINGS["sample"], "seed": 5}, Counter(sample=3, evaluate=1, report=1)),
         ("report", {"title": "Another"}, Counter(report=1)),
     ],
 )
