@@ -39,7 +39,7 @@ def main() -> None:
     facts = files.read_json(summary)
     table = scores(pd.read_parquet(args.results / "evaluate" / "metrics.parquet"), facts)
     print(markdown(table))
-    for line in intervals(facts):
+    for line in [*intervals(facts), *drifts(facts)]:
         print(line)
     if args.pictures is not None:
         draw_demo(args.results, args.pictures / "demo.jpg")
@@ -100,6 +100,17 @@ def intervals(summary: dict) -> list[str]:
         f"cascade - {row['opponent']}, {row['metric']}: {row['mean']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
         for row in summary["differences"]
         if row["metric"] in METRICS and all(row[key] == value for key, value in about.items())
+    ]
+
+
+def drifts(summary: dict) -> list[str]:
+    """The tint that each stage adds, fed with the truth: mean signed error of red, green, blue in 8-bit levels."""
+    return [
+        f"drift of {title['en']}, {list_name}: " + ", ".join(f"{cell['mean']:+.2f}" for cell in cells)
+        for table in summary["tables"]
+        if table["name"] == "drift"
+        for title, list_name, *cells in table["rows"]
+        if "true input" in title["en"]
     ]
 
 

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from tryon import files, images
+from tryon import files
 from tryon.config import Config
 from tryon.dataset import formats
 from tryon.evaluation.metrics import compare
 from tryon.evaluation.pair_lists import Pair, listed_pairs
+from tryon.evaluation.sample import sample_batch
+from tryon.evaluation.trained import Trained
 from tryon.evaluation.truths import read_truth
 from tryon.methods import make_stage
-from tryon.methods.conditions import collate, condition_arrays
-from tryon.methods.interface import Conditions, Stage
-from tryon.methods.seeds import seed_of
+from tryon.methods.conditions import condition_arrays
 from tryon.packed import PackedPhotos
-
-BATCH = 16
 
 
 def curve_of(results: Path, cfg: Config, name: str, list_name: str) -> list[list[float]]:
-    """Mean PSNR inside the garment, sampled from noise, at every checkpoint of a stage's run.
+    """Mean PSNR inside the garment, sampled from noise as `tryon sample` does, at every checkpoint of a stage's run.
 
     Args:
         results: results folder.
@@ -43,51 +41,32 @@ def curve_of(results: Path, cfg: Config, name: str, list_name: str) -> list[list
         for pair in listed_pairs(results / "pairs" / "pairs.parquet", [list_name])
         if pair.truth and pair.person in packed and pair.garment in packed
     ]
-    truths = _truths(results, cfg, pairs, stage.size_hw)
+    truths = list(_truths(results, cfg, pairs, stage.size_hw))
+    photos = [[packed.read(photo, stage.size_hw) for photo in (pair.person, pair.garment)] for pair in pairs]
+    arrays = [condition_arrays(*two, pair.category, stage.size_hw) for two, pair in zip(photos, pairs, strict=True)]
     run_dir = results / files.read_json(results / "train" / name / "summary.json")["run_dir"]
     network = stage.build().eval().requires_grad_(False)
     points = []
     for folder in sorted((run_dir / "checkpoints").glob("step-*")):
         network.load_state_dict(load_file(folder / "average.safetensors"))
-        psnr = [
-            compare(picture_HWC, *truth)["psnr", "garment"]
-            for picture_HWC, truth in zip(_sampled(stage, network, packed, pairs, cfg), truths, strict=True)
-        ]
+        link, size = Trained(stage, folder, folder.name), cfg.sample.batch_size
+        psnr = []
+        for at in range(0, len(pairs), size):
+            ids = [pair.pair_id for pair in pairs[at : at + size]]
+            made = sample_batch(link, network, arrays[at : at + size], None, ids, cfg.sample, torch.device("cpu"))
+            here = truths[at : at + size]
+            psnr += [compare(picture, *truth)["psnr", "garment"] for picture, truth in zip(made, here, strict=True)]
         points.append([float(folder.name.removeprefix("step-")), round(float(np.mean(psnr)), 3)])
     return points
 
 
-def _truths(results: Path, cfg: Config, pairs: Sequence[Pair], size_hw: tuple[int, int]) -> list[tuple]:
+def _truths(
+    results: Path, cfg: Config, pairs: Sequence[Pair], size_hw: tuple[int, int]
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """The true picture of each pair on the canvas, and where the garment is seen."""
     data = Path(cfg.data) if cfg.data else results / "data"
     reader = formats.reader(cfg.dataset)
-    found = [read_truth(data, pair, reader) for pair in pairs]
-    return [
-        truth.on_canvas(pair.category, size_hw, cfg.pack.fill)
-        for pair, truth in zip(pairs, found, strict=True)
-        if truth is not None
-    ]
-
-
-def _sampled(
-    stage: Stage, network: torch.nn.Module, packed: PackedPhotos, pairs: Sequence[Pair], cfg: Config
-) -> list[np.ndarray]:
-    pictures: list[np.ndarray] = []
-    for start in range(0, len(pairs), BATCH):
-        chunk = pairs[start : start + BATCH]
-        seeds_B = torch.tensor([seed_of(cfg.sample.seed, "sample", stage.name, pair.pair_id) for pair in chunk])
-        made_B3HW = stage.sample(
-            network, _conditions(packed, chunk, stage.size_hw), seeds_B, cfg.sample.of_stage(stage.name)
-        )
-        pictures += [images.from_network(made_3HW.permute(1, 2, 0).numpy()) for made_3HW in made_B3HW]
-    return pictures
-
-
-def _conditions(packed: PackedPhotos, pairs: Sequence[Pair], size_hw: tuple[int, int]) -> Conditions:
-    return collate(
-        [
-            condition_arrays(
-                packed.read(pair.person, size_hw), packed.read(pair.garment, size_hw), pair.category, size_hw
-            )
-            for pair in pairs
-        ]
-    )
+    for pair in pairs:
+        truth = read_truth(data, pair, reader)
+        assert truth is not None, pair.pair_id
+        yield truth.on_canvas(pair.category, size_hw, cfg.pack.fill)

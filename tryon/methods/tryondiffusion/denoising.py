@@ -24,7 +24,7 @@ from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B, normal_B, uniform_B
 
 GARMENT_SD = 0.1
-"""Error of the pasted garment where it covers the true one: root mean square on renders, in [-1, 1]."""
+"""Typical error of the pasted garment on renders, in [-1, 1]; chosen by hand, not fitted."""
 ENLARGED_SD = 0.2
 """Typical error of an enlarged picture, in [-1, 1]."""
 TEXTURE_SD, COLOUR_SD = 0.6, 0.6
