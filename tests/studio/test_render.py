@@ -194,6 +194,28 @@ def test_shop_photo_and_wearer_show_the_same_cloth() -> None:
         assert np.abs(colours[0].astype(float) - colours[1]).max() < 40
 
 
+def test_the_backdrop_is_brighter_on_the_side_that_light_comes_from() -> None:
+    for index in range(20):
+        scene = sample_scene(11, index)
+        left, right = (render_person(replace(scene, light=light), SIZE) for light in (-1.0, 1.0))
+        is_backdrop_HW = (left.labels_HW == 0) & (right.labels_HW == 0)
+        change_HW = left.image_HWC.mean(axis=-1) - right.image_HWC.mean(axis=-1)
+        columns = np.arange(SIZE[1])[None, :]
+        assert change_HW[is_backdrop_HW & (columns < 20)].mean() > 10
+        assert change_HW[is_backdrop_HW & (columns >= SIZE[1] - 20)].mean() < -10
+
+
+def test_a_room_is_lit_from_its_window() -> None:
+    rooms = [scene for scene in (sample_scene(11, index) for index in range(60)) if scene.backdrop.kind == "room"]
+    assert {scene.light for scene in rooms} == {-1.0, 1.0}
+    for scene in rooms:
+        dark = replace(scene.person.body, skin="#000000")
+        picture = render_person(replace(scene, person=replace(scene.person, body=dark)), SIZE).image_HWC
+        window = slice(30, 60)  # rows of the upper panes, whatever the person does
+        pale = (picture[window].astype(int) @ [1, 1, 1] > 640).mean(axis=0)
+        assert (pale[150:].mean() > pale[:42].mean()) == (scene.light > 0)
+
+
 def test_worn_cloth_is_shaded_and_creased_beyond_the_shop_photo() -> None:
     ratios = []
     for index in range(8):

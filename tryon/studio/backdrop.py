@@ -6,9 +6,12 @@ import skia
 
 from tryon.studio.curves import ellipse
 from tryon.studio.easel import Easel, darker, lighter, linear, mix, radial, rgba
+from tryon.studio.folds import SHADE
 from tryon.studio.specs import Backdrop, Garment
 
 WIDTH, HEIGHT = 0.75, 1.0  # backdrops are drawn in shares of the picture's height
+FALLOFF = 0.16
+"""How much darker the end of the backdrop is that lies away from the light."""
 
 
 def _rect(left: float, top: float, right: float, bottom: float, round_by: float = 0.0) -> skia.Path:
@@ -21,33 +24,47 @@ def _everything(aspect: float) -> skia.Path:
     return _rect(-0.1, -0.1, aspect + 0.1, 1.1)
 
 
-def draw_backdrop(easel: Easel, backdrop: Backdrop) -> None:
-    """Fill the whole picture. Coordinates: the height of the picture is 1, the origin its upper left corner."""
+def draw_backdrop(easel: Easel, backdrop: Backdrop, light: float) -> None:
+    """Fill the whole picture. Coordinates: the height of the picture is 1, the origin its upper left corner.
+
+    Args:
+        easel: where to draw.
+        backdrop: what to draw.
+        light: -1 from the image's left, 1 from the right; the backdrop is brighter on that side, as it is behind
+            anybody lit from the side, so a picture whose garment is hidden still tells how the garment is lit.
+    """
     height, width = easel.size_hw
     aspect = width / height
     everything = _everything(aspect)
     with easel.moved(skia.Matrix.Scale(height, height)):
-        if backdrop.kind == "plain":
-            easel.fill(everything, backdrop.wall)
-            easel.fill(everything, radial((aspect / 2, 0.42), 0.85, [rgba("#ffffff", 0.16), rgba("#000000", 0.10)]))
-            return
-        if backdrop.kind == "gradient":
-            colours = [
-                rgba(lighter(backdrop.wall, 0.22)),
-                rgba(backdrop.wall),
-                rgba(mix(backdrop.wall, backdrop.accent, 0.55)),
-            ]
-            easel.fill(everything, linear((0, 0), (aspect * 0.3, 1), colours))
-            return
-        colours = [rgba(lighter(backdrop.wall, 0.12)), rgba(darker(backdrop.wall, 0.06))]
-        easel.fill(everything, linear((0, 0), (0, 1), colours))
-        if backdrop.kind == "arch":
-            _arch(easel, backdrop, aspect)
-        if backdrop.kind == "room":
-            _furniture(easel, backdrop, aspect)
-        _floor(easel, backdrop, aspect)
-        if backdrop.kind == "room" and backdrop.has_plant:
-            _plant(easel, backdrop, aspect)
+        _draw_unlit(easel, backdrop, aspect)
+        near, far = (0.0, aspect) if light < 0 else (aspect, 0.0)
+        easel.fill(everything, linear((near, 0), (far, 0), [rgba(SHADE, 0.0), rgba(SHADE, FALLOFF)]))
+
+
+def _draw_unlit(easel: Easel, backdrop: Backdrop, aspect: float) -> None:
+    everything = _everything(aspect)
+    if backdrop.kind == "plain":
+        easel.fill(everything, backdrop.wall)
+        easel.fill(everything, radial((aspect / 2, 0.42), 0.85, [rgba("#ffffff", 0.16), rgba("#000000", 0.10)]))
+        return
+    if backdrop.kind == "gradient":
+        colours = [
+            rgba(lighter(backdrop.wall, 0.22)),
+            rgba(backdrop.wall),
+            rgba(mix(backdrop.wall, backdrop.accent, 0.55)),
+        ]
+        easel.fill(everything, linear((0, 0), (aspect * 0.3, 1), colours))
+        return
+    colours = [rgba(lighter(backdrop.wall, 0.12)), rgba(darker(backdrop.wall, 0.06))]
+    easel.fill(everything, linear((0, 0), (0, 1), colours))
+    if backdrop.kind == "arch":
+        _arch(easel, backdrop, aspect)
+    if backdrop.kind == "room":
+        _furniture(easel, backdrop, aspect)
+    _floor(easel, backdrop, aspect)
+    if backdrop.kind == "room" and backdrop.has_plant:
+        _plant(easel, backdrop, aspect)
 
 
 def _arch(easel: Easel, backdrop: Backdrop, aspect: float) -> None:

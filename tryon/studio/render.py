@@ -50,7 +50,7 @@ def render_person(scene: Scene, size_hw: tuple[int, int]) -> Rendered:
     skeleton = pose_body(scene.person.body, scene.pose)
     drape = Drape(scene.folds, scene.light)
     view, resolution = _view(scene, skeleton, size_hw)
-    backdrop.draw_backdrop(easel, scene.backdrop)
+    backdrop.draw_backdrop(easel, scene.backdrop, scene.light)
     with easel.moved(view):
         _draw_figure(easel, scene, skeleton, drape, resolution)
     labels_HW = easel.labels_HW()

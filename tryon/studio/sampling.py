@@ -176,6 +176,8 @@ def sample_scene(
     wide = dice.between(0.98, 1.06)
     folds, tucked = dice.integer(0, 2**31), dice.chance(0.22)
     light, centre = float(dice.pick((-1, 1))), dice.around(0.0, 0.22)
+    if backdrop.kind == "room":
+        light = float(backdrop.side)  # the window is there
     worn = {"up": (lower, garment), "down": (upper, garment), "dress": (garment,)}[garment.category]
     zoom = close if garment.category == "up" else wide
     return Scene(person, pose, backdrop, worn, folds, tucked, light, zoom, centre)

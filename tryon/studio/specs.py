@@ -156,7 +156,7 @@ class Backdrop:
     floor: Colour = "#a88f78"
     accent: Colour = "#8aa0a8"
     horizon: float = 0.85  # height of the floor line as a share of the picture
-    side: int = 1  # side on which furniture stands
+    side: int = 1  # of window and plant: 1 the image's right; light comes from the window
     art: Art = "sun"
     has_plant: bool = True
 
