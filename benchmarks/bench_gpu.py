@@ -261,7 +261,7 @@ def made_up_batch(stage: Stage, batch: int) -> Batch:
     )
     ids = [f"made-up-{index}" for index in range(batch)]
     seeds_B = torch.tensor([seed_of(0, "bench", id_) for id_ in ids])
-    return Batch(plane(3) * 2 - 1, conditions, seeds_B, ids)
+    return Batch(plane(3) * 2 - 1, plane(1).round(), conditions, seeds_B, ids)
 
 
 def timed(work: Callable[[], Any], device: str) -> float:

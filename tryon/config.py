@@ -250,6 +250,8 @@ class NetworkConfig(Section):
     """Width of the time and pose embedding."""
     prealigned: bool = True
     """Also give the person branch the garment warped to the pose (not in the paper)."""
+    limb_planes: bool = True
+    """Also give the person branch the person's limbs as planes, one per bone (not in the paper)."""
     garment_sees_time: bool = False
     """False: the garment branch is independent of the diffusion time, so it runs once per sample."""
     garment_blocks: list[Annotated[int, Field(ge=1)]] | None = None
@@ -288,6 +290,8 @@ class DiffusionConfig(Section):
     """Largest weight of min_snr."""
     outside_weight: Fraction = 0.1
     """Loss weight outside the region to repaint; 1 inside."""
+    garment_weight: Annotated[float, Field(ge=0)] = 4.0
+    """Added loss weight of the worn garment, in weights of the region around it; 0: as in the paper."""
     condition_dropout: Fraction = 0.1
     """Chance that the garment, its warped copy and its pose are dropped together: guidance needs that branch."""
     independent_dropout: Fraction = 0.0

@@ -25,11 +25,12 @@ def test_a_trained_enlarging_stage_adds_no_tint(kind: str) -> None:
     )
     trainer = Trainer(tiny, Accelerator(cpu=True))
     target_B3HW, conditions = batch(NUM_TRAIN + NUM_TEST, tiny.size_hw)
+    worn_B1HW = torch.zeros_like(conditions.region_B1HW)
     for step in range(STEPS):
         index_B = torch.arange(BATCH) + step * BATCH
         rows_B = index_B % NUM_TRAIN
         names = [str(row) for row in rows_B.tolist()]
-        trainer.step(step, [Batch(target_B3HW[rows_B], conditions.select(rows_B), index_B, names)])
+        trainer.step(step, [Batch(target_B3HW[rows_B], worn_B1HW[rows_B], conditions.select(rows_B), index_B, names)])
     unknown = slice(NUM_TRAIN, None)
     true_B3HW, given = target_B3HW[unknown], conditions.select(unknown)
     low_B3hw = torch.nn.functional.interpolate(true_B3HW, size=tiny.low_size_hw, mode="area")

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from mannequins import FLAT, JOINTS, TINY, UP, box, keypoints, stage
 
 from tryon.config import SamplingConfig
-from tryon.methods.conditions import collate, condition_arrays, target_array
+from tryon.methods.conditions import collate, condition_arrays, target_array, worn_array
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import generator
 from tryon.packed import PackedPhoto
@@ -101,9 +101,10 @@ def learnt(form: str) -> Learnt:
     target_B3HW = torch.stack([torch.from_numpy(target_array(person)) for person, _ in pairs])
     conditions = collate([condition_arrays(*photos, "up", tiny.size_hw) for photos in pairs])
     trainer = Trainer(tiny, Accelerator(cpu=True))
+    worn_B1HW = torch.stack([torch.from_numpy(worn_array(person, "up")) for person, _ in pairs])
     names = [f"pair{index}" for index in range(NUM)]
     for step in range(tiny.cfg.train.num_steps):
-        trainer.step(step, [Batch(target_B3HW, conditions, torch.arange(NUM) + NUM * step, names)])
+        trainer.step(step, [Batch(target_B3HW, worn_B1HW, conditions, torch.arange(NUM) + NUM * step, names)])
     return Learnt(tiny, trainer.ema.network, target_B3HW, conditions)
 
 

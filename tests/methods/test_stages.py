@@ -16,8 +16,6 @@ from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B
 from tryon.methods.tryondiffusion.denoising import (
-    GARMENT_SD,
-    PICTURE_SD,
     DenoisingStage,
     fill_inwards,
     garment_detail,
@@ -256,11 +254,30 @@ def test_error_outside_the_region_counts_as_configured() -> None:
         silent = tiny.loss_B(quiet, target, conditions, SEEDS[:2], condition_dropout=False)
         changed = tiny.loss_B(quiet, spoiled, conditions, SEEDS[:2], condition_dropout=False)
         region = conditions.region_B1HW
-        units = (PICTURE_SD + (GARMENT_SD - PICTURE_SD) * conditions.prealigned_mask_B1HW).square()
-        outside = (weight * (1 - region) / units).mean((1, 2, 3))
-        expected = 0.25 * outside / (outside + (region / units).mean((1, 2, 3)))
+        outside = (weight * (1 - region)).mean((1, 2, 3))
+        expected = 0.25 * outside / (outside + region.mean((1, 2, 3)))
         torch.testing.assert_close(changed - silent, expected, rtol=1e-3, atol=1e-5)
         assert bool((before > 0).all())
+
+
+@torch.no_grad()
+def test_error_on_the_worn_garment_counts_as_configured() -> None:
+    target, conditions = batch(2)
+    worn = (torch.rand(2, 1, *target.shape[-2:], generator=torch.Generator().manual_seed(3)) < 0.5).float()
+    worn = worn * conditions.region_B1HW
+    for weight in (0.0, 3.0):
+        tiny, _, _, _ = ready(diffusion={"garment_weight": weight, "outside_weight": 0.0})
+        quiet = torch.nn.Module()
+        quiet.forward = lambda *given: torch.zeros_like(target)  # type: ignore[method-assign]
+        silent, changed = (
+            tiny.loss_B(quiet, picture, conditions, SEEDS[:2], condition_dropout=False, worn_B1HW=worn)
+            for picture in (target, target + 0.5 * worn)
+        )
+        on_garment, elsewhere = ((1 + weight) * worn).mean((1, 2, 3)), (conditions.region_B1HW - worn).mean((1, 2, 3))
+        guess = pasted_garment(conditions)
+        added = ((target + 0.5 * worn - guess).square() - (target - guess).square()).mean(1, keepdim=True)
+        expected = ((1 + weight) * worn * added).mean((1, 2, 3)) / (on_garment + elsewhere)
+        torch.testing.assert_close(changed - silent, expected, rtol=1e-3, atol=1e-5)
 
 
 @torch.no_grad()

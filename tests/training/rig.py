@@ -56,6 +56,7 @@ class TinyStage(Stage):
         seeds_B: torch.Tensor,
         *,
         condition_dropout: bool,
+        worn_B1HW: torch.Tensor | None = None,
     ) -> torch.Tensor:
         assert target_B3HW.min() >= -1
         assert target_B3HW.max() <= 1

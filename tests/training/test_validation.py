@@ -23,9 +23,9 @@ class Recording(rig.TinyStage):
 
     dropped: list[bool] = []
 
-    def loss_B(self, *args: object, condition_dropout: bool) -> torch.Tensor:
+    def loss_B(self, *args: object, condition_dropout: bool, **rest: object) -> torch.Tensor:
         self.dropped.append(condition_dropout)
-        return super().loss_B(*args, condition_dropout=condition_dropout)
+        return super().loss_B(*args, condition_dropout=condition_dropout, **rest)
 
 
 @pytest.fixture

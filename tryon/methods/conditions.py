@@ -67,6 +67,11 @@ def target_array(person: PackedPhoto) -> np.ndarray:
     return np.ascontiguousarray(to_network(person.image_HWC).transpose(2, 0, 1))
 
 
+def worn_array(person: PackedPhoto, category: str) -> np.ndarray:
+    """Where that picture shows the garment: float32 [1, H, W], 1 there."""
+    return np.ascontiguousarray(_bit_plane(person.garments_HW, CATEGORY_BIT[category]).transpose(2, 0, 1))
+
+
 def collate(samples: Sequence[Mapping[str, np.ndarray]]) -> Conditions:
     """A batch of `condition_arrays` results."""
     return Conditions(**{name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]})

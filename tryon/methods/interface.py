@@ -155,6 +155,7 @@ class Stage(ABC):
         seeds_B: torch.Tensor,
         *,
         condition_dropout: bool,
+        worn_B1HW: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Loss of each sample.
 
@@ -167,6 +168,8 @@ class Stage(ABC):
             conditions: of the same samples, on the same device.
             seeds_B: int64 [B]; all randomness is drawn from them, on the CPU.
             condition_dropout: False for validation.
+            worn_B1HW: 1 where the true picture shows the garment, which a loss may weigh more, else 0; None: unknown.
+                It belongs to the truth: no network sees it.
 
         Returns:
             float32 [B].

@@ -26,7 +26,7 @@ from tryon.digests import digest
 from tryon.errors import UserError
 from tryon.methods import seeds
 from tryon.methods.augment import augment
-from tryon.methods.conditions import collate, condition_arrays, target_array
+from tryon.methods.conditions import collate, condition_arrays, target_array, worn_array
 from tryon.methods.interface import Conditions
 from tryon.methods.prealign import prealign
 from tryon.packed import PLANES, PackedPhoto, PackedPhotos
@@ -52,12 +52,14 @@ class Batch:
 
     Attributes:
         target_B3HW: the true picture, float32 in [-1, 1].
+        worn_B1HW: 1 where the true picture shows the garment, else 0.
         conditions: of the same samples.
         seeds_B: int64 [B]; all randomness of a sample comes from its seed.
         pair_ids: ids in the same order.
     """
 
     target_B3HW: torch.Tensor
+    worn_B1HW: torch.Tensor
     conditions: Conditions
     seeds_B: torch.Tensor
     pair_ids: list[str]
@@ -160,7 +162,7 @@ def index_at(position: int, num_samples: int, seed: int) -> int:
 
 def make_batch(samples: Sequence[tuple[Pair, int]], photos: CanvasPhotos, augment_cfg: AugmentConfig | None) -> Batch:
     """Read, augment (unless None) and stack pairs with their seeds."""
-    targets, conditions = [], []
+    targets, worn, conditions = [], [], []
     for pair, seed in samples:
         person, garment = photos.read(pair.person), photos.read(pair.garment)
         warp: Callable[..., tuple[np.ndarray, np.ndarray]] = photos.warp
@@ -169,9 +171,11 @@ def make_batch(samples: Sequence[tuple[Pair, int]], photos: CanvasPhotos, augmen
             if augment_cfg.colour > 0 or augment_cfg.shift > 0:
                 warp = prealign  # no two warps are the same, so none is worth remembering
         targets.append(torch.from_numpy(target_array(person)))
+        worn.append(torch.from_numpy(worn_array(person, pair.category)))
         conditions.append(condition_arrays(person, garment, pair.category, photos.size_hw, warp))
     return Batch(
         target_B3HW=torch.stack(targets),
+        worn_B1HW=torch.stack(worn),
         conditions=collate(conditions),
         seeds_B=torch.tensor([seed for _, seed in samples], dtype=torch.int64),
         pair_ids=[pair.pair_id for pair, _ in samples],

@@ -139,6 +139,7 @@ class Trainer:
                 batch.conditions.to(device),
                 batch.seeds_B,
                 condition_dropout=True,
+                worn_B1HW=batch.worn_B1HW.to(device),
             )
             # gradients are averaged over the processes, hence their number in the numerator
             share = self.accelerator.num_processes / self.cfg.batch_size

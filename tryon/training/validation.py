@@ -57,6 +57,7 @@ class Validation:
                 batch.conditions.to(device),
                 batch.seeds_B,
                 condition_dropout=False,
+                worn_B1HW=batch.worn_B1HW.to(device),
             )
             for draw in range(NUM_DRAWS)
             for batch in self._batches(self._pairs, f"validation {draw}")

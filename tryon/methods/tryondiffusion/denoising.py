@@ -102,6 +102,7 @@ class DenoisingStage(Stage):
         seeds_B: torch.Tensor,
         *,
         condition_dropout: bool,
+        worn_B1HW: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Weighted squared error of the target, averaged over the picture; see `Stage.loss_B`."""
         diffusion = self.cfg.diffusion
@@ -111,17 +112,13 @@ class DenoisingStage(Stage):
         known = self._known(self._with_true_low(target_B3HW, conditions), level_B, seeds_B)
         steps_B, eps_B3HW = self._draw(seeds_B, target_B3HW)
         x_B3HW = self._noised(target_B3HW, eps_B3HW, steps_B)
-        x_B3HW, target_B3HW, eps_B3HW, known = self._cropped(x_B3HW, target_B3HW, eps_B3HW, known, seeds_B)
+        weight_B1HW = self._weight_of_pixels(conditions.region_B1HW, worn_B1HW)
+        planes, known = self._cropped((x_B3HW, target_B3HW, eps_B3HW, weight_B1HW), known, seeds_B)
+        x_B3HW, target_B3HW, eps_B3HW, weight_B1HW = planes
         output_B3HW = self.predict(network, self._seen(x_B3HW, steps_B, known), steps_B, known, {})
         if self.cfg.network.residual:
             output_B3HW = known.corrected(output_B3HW)
         wanted_B3HW = target_of(diffusion.target, target_B3HW, eps_B3HW, steps_B, self.schedule)
-        region_B1HW = known.conditions.region_B1HW
-        weight_B1HW = region_B1HW + diffusion.outside_weight * (1 - region_B1HW)
-        if self.cfg.network.residual:
-            # errors count in units of the guess's own: else the network, busy with limbs and background that
-            # nobody could guess, spoils the garment, which was almost right (measured: -1.2 dB in the garment)
-            weight_B1HW = weight_B1HW / known.spread_B1HW.square()
         error_B1HW = (output_B3HW - wanted_B3HW).square().mean(dim=1, keepdim=True)
         # per picture, so that a small region counts as much as a large one
         error_B = (weight_B1HW * error_B1HW).sum((1, 2, 3)) / weight_B1HW.sum((1, 2, 3)).clamp(min=1e-6)
@@ -243,16 +240,21 @@ class DenoisingStage(Stage):
         gain_B1HW = gain_B1HW / (gain_B1HW.square() + sigma_B111.square()).clamp(min=1e-8)
         return gain_B1HW * (x_B3HW - alpha_B111 * known.guess_B3HW)
 
+    def _weight_of_pixels(self, region_B1HW: torch.Tensor, worn_B1HW: torch.Tensor | None) -> torch.Tensor:
+        """How much the error of each pixel counts, [B, 1, H, W]."""
+        diffusion = self.cfg.diffusion
+        weight_B1HW = region_B1HW + diffusion.outside_weight * (1 - region_B1HW)
+        if worn_B1HW is None:
+            return weight_B1HW
+        # hidden arms, trousers and walls are most of the region and, as nobody could know them, most of the error:
+        # counted alike, they keep a network busy while the garment, almost right from the start, gets worse
+        return weight_B1HW * (1 + diffusion.garment_weight * worn_B1HW)
+
     def _cropped(
-        self,
-        x_B3HW: torch.Tensor,
-        target_B3HW: torch.Tensor,
-        eps_B3HW: torch.Tensor,
-        known: Known,
-        seeds_B: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Known]:
-        """The part of a training picture that the network sees; whole pictures unless a subclass crops."""
-        return x_B3HW, target_B3HW, eps_B3HW, known
+        self, planes: tuple[torch.Tensor, ...], known: Known, seeds_B: torch.Tensor
+    ) -> tuple[tuple[torch.Tensor, ...], Known]:
+        """The part of training pictures that the network sees; whole pictures unless a subclass crops."""
+        return planes, known
 
     def _pasted(self, picture_B3HW: torch.Tensor, conditions: Conditions) -> torch.Tensor:
         """The picture inside the region, the person's own pixels outside; all in [-1, 1]."""

@@ -10,6 +10,7 @@ from torch import nn
 from tryon.config import SamplingConfig
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.tryondiffusion.denoising import DenoisingStage, Known
+from tryon.methods.tryondiffusion.limb_planes import LIMBS, limb_planes
 from tryon.methods.tryondiffusion.parallel_unet import ParallelUNet
 from tryon.methods.tryondiffusion.superres import ImagenSRStage
 
@@ -21,7 +22,8 @@ class ParallelUNetStage(DenoisingStage):
     def person_channels(self) -> int:
         """Noised picture, agnostic person, region; then what `_person_planes` adds."""
         network = self.cfg.network
-        return 7 + 4 * network.prealigned + 3 * (self.low_size_hw is not None) + 3 * network.residual
+        low = self.low_size_hw is not None
+        return 7 + 4 * network.prealigned + 3 * low + 3 * network.residual + len(LIMBS) * network.limb_planes
 
     def build(self) -> nn.Module:
         """A network with fresh weights."""
@@ -71,6 +73,8 @@ class ParallelUNetStage(DenoisingStage):
             planes.append(known.low_B3HW)
         if network.residual:
             planes.append(known.guess_B3HW)
+        if network.limb_planes:
+            planes.append(limb_planes(conditions.person_keypoints_BK3, self.size_hw))
         return planes
 
 

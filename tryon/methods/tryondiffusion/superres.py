@@ -98,24 +98,19 @@ class ImagenSRStage(DenoisingStage):
             ).float()
 
     def _cropped(
-        self,
-        x_B3HW: torch.Tensor,
-        target_B3HW: torch.Tensor,
-        eps_B3HW: torch.Tensor,
-        known: Known,
-        seeds_B: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Known]:
+        self, planes: tuple[torch.Tensor, ...], known: Known, seeds_B: torch.Tensor
+    ) -> tuple[tuple[torch.Tensor, ...], Known]:
         """One crop per sample, at the same place in everything that has the canvas's size."""
         if self.cfg.train.crop is None:
-            return x_B3HW, target_B3HW, eps_B3HW, known
+            return planes, known
         height, width = self.cfg.train.crop
         slack = self.size_hw[0] - height, self.size_hw[1] - width
         tops = (uniform_B(seeds_B, "crop", "top") * (slack[0] + 1)).long().tolist()
         lefts = (uniform_B(seeds_B, "crop", "left") * (slack[1] + 1)).long().tolist()
 
-        def crop(planes: torch.Tensor) -> torch.Tensor:
-            places = zip(planes, tops, lefts, strict=True)
-            return torch.stack([plane[:, top : top + height, left : left + width] for plane, top, left in places])
+        def crop(plane_BCHW: torch.Tensor) -> torch.Tensor:
+            places = zip(plane_BCHW, tops, lefts, strict=True)
+            return torch.stack([sample[:, top : top + height, left : left + width] for sample, top, left in places])
 
         assert known.low_B3HW is not None
         known = replace(
@@ -125,7 +120,7 @@ class ImagenSRStage(DenoisingStage):
             guess_B3HW=crop(known.guess_B3HW),
             spread_B1HW=crop(known.spread_B1HW),
         )
-        return crop(x_B3HW), crop(target_B3HW), crop(eps_B3HW), known
+        return tuple(crop(plane_BCHW) for plane_BCHW in planes), known
 
 
 def _in_channels_last(_module: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
