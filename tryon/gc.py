@@ -28,7 +28,7 @@ NAMED_ELSEWHERE = {"embeddings": ("cutouts", "embedding")}
 
 TEMPORARY = re.compile(r"\..*\.[a-z0-9_]{8}\.tmp(\.[^.]+)?")  # tryon.files.write_atomic
 SHARD_FILE = re.compile(r"([0-9a-f]{16})\.(parquet|safetensors)(\.provenance\.json)?")
-CONFIG_FILE = re.compile(r"config-[0-9a-f]{16}\.json")
+CONFIG_FILE = re.compile(r"(config|ablation)-[0-9a-f]{16}\.json")
 TEMPORARY_AGE_S = 3600.0  # a writer by hand may be at work
 
 
@@ -145,7 +145,7 @@ def _former_rows(root: Path, of_rows: dict[str, set[str]]) -> Garbage:
 
 
 def _former_configs(cfg: config.Config, state: Path) -> Garbage:
-    """Resolved settings of former runs; a run writes its own at its start."""
+    """Resolved settings of former runs, and of rows: a run writes its own at its start, and a row's for its jobs."""
     current = f"config-{digests.digest(cfg.of_jobs.model_dump(mode='json'))}.json"
     garbage = Garbage("settings of former runs")
     for path, num_bytes in _files(state):

@@ -89,7 +89,7 @@ def test_the_page_says_what_wins_and_what_is_missing_in_both_languages_and_asks_
 def test_the_plot_is_one_valid_file_with_a_panel_per_list_and_metric(made: tuple[World, Path]) -> None:
     root = ET.fromstring(made[1].with_name("plot.svg").read_text(encoding="utf-8"))
     titles = [e.text for e in root.iter() if e.get("class") == "title"]
-    assert titles == [f"{name} · {kind}" for kind in ("paired", "unpaired") for name in
+    assert titles == [f"{name} · {kind}" for kind in ("unpaired", "paired") for name in
                       ("PSNR, dB ↑", "SSIM ↑", "GMS ↑", "sharpness ")]  # fmt: skip
     assert len([e for e in root.iter() if e.get("class") == "ring"]) == len(titles), "the row compared with, in each"
 

@@ -26,7 +26,7 @@ from tryon.evaluation.pair_lists import Pair, listed_pairs
 from tryon.evaluation.pictures import read_picture
 from tryon.evaluation.report_pictures import PICTURE_HEIGHT_PX, spread
 from tryon.evaluation.report_pictures import Row as Strip
-from tryon.evaluation.report_quality import PRIMARY, signed
+from tryon.evaluation.report_quality import PRIMARY, interval_of, signed
 from tryon.evaluation.report_tables import ARROWS
 from tryon.evaluation.report_text import Text, glued, join, known, same, say, translated
 from tryon.evaluation.summary import TRYON
@@ -112,7 +112,7 @@ class Gain:
 
     verdict: str
     text: str
-    interval: str
+    interval: Text
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ class ListPart:
     """What the page shows of one list: a line of cells per row, and a panel per column."""
 
     title: Text
+    short: Text
     num_pairs: int
     columns: list[tuple[Text, Text]]
     lines: list[tuple[Text, bool, list[Cell]]]
@@ -162,6 +163,7 @@ def _list(rows: Sequence[Row], name: str, numbers: Sequence[Number], axis: plot.
         panels.append(Panel(_title(metric), _arrow(metric), svg, alt))
     return ListPart(
         known(f"list.{name}", name),
+        known(f"short.{name}", name),
         max(number.value.num for number in numbers),
         [(_title(metric), _where(found[0])) for metric, found in by_metric.items()],
         lines,
@@ -179,8 +181,7 @@ def _cells(numbers: Sequence[Number]) -> list[Cell]:
         interval = "" if value.low is None else f"{value.low:.{metric.digits}f} – {value.high:.{metric.digits}f}"
         gain = None
         if number.difference is not None and number.verdict is not None:
-            low, high = number.difference.low, number.difference.high
-            ends = "" if low is None or high is None else f"{signed(low, metric)} … {signed(high, metric)}"
+            ends = interval_of(number.difference.as_dict(), metric)
             gain = Gain(number.verdict, signed(number.difference.mean, metric), ends)
         cells.append(Cell(f"{value.mean:.{metric.digits}f}", interval, value.mean == best, gain))
     return cells
@@ -228,7 +229,7 @@ def findings(rows: Sequence[Row], numbers: Sequence[Number]) -> list[Text]:
     """One sentence per metric of the list that counts most: whether a row beats what others are compared with."""
     list_name = min((number.list for number in numbers), key=PRIMARY.index)
     first = scores.compared_with(rows).name
-    sentences = []
+    sentences: list[Text] = []
     for metric, group in groupby(
         (number for number in numbers if number.list == list_name and number.difference is not None),
         lambda number: number.metric,

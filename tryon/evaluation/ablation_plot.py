@@ -17,9 +17,9 @@ from typing import Any
 from tryon.evaluation.ablation_scores import Number, Row, compared_with
 from tryon.variants import short_names, shown
 
-WIDTH_PX, HEIGHT_PX = 420, 260
+WIDTH_PX, HEIGHT_PX = 350, 240
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 58, 14, 14, 44
-ROW_PX, NAME_LETTERS = 24, 30
+ROW_PX, NAME_LETTERS = 24, 28
 MAX_LINES = 6
 COLOURS = ("#0f8a80", "#c2571a", "#7a5bd0", "#b3356b", "#5b7f1d", "#2f6fb5")  # told apart on white and on black
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 4")

@@ -18,6 +18,7 @@ from tryon.config import CASCADE, Config
 from tryon.errors import UserError
 from tryon.evaluation.judge import shown
 from tryon.evaluation.metrics import METRIC
+from tryon.evaluation.report_quality import PRIMARY
 from tryon.evaluation.statistics import Estimate, estimate
 from tryon.evaluation.summary import verdict
 
@@ -115,7 +116,7 @@ def shared_pairs(rows: Sequence[Row], list_name: str) -> list[str]:
 
 
 def numbers(rows: Sequence[Row], plan: Mapping[str, Any], *, num_resamples: int, seed: int) -> list[Number]:
-    """Every number of the table, list by list and metric by metric in the order of the settings.
+    """Every number of the table, list by list as the report orders them, and metric by metric as the settings do.
 
     Args:
         rows: of `read_rows`.
@@ -127,7 +128,7 @@ def numbers(rows: Sequence[Row], plan: Mapping[str, Any], *, num_resamples: int,
         UserError: none of the metrics is computed.
     """
     found: list[Number] = []
-    for list_name in plan["lists"]:
+    for list_name in sorted(plan["lists"], key=PRIMARY.index):
         pairs = shared_pairs(rows, list_name)
         for metric in plan["metrics"]:
             if metric in SETS:
