@@ -136,6 +136,7 @@ def test_other_lists_are_sampled_apart() -> None:
         ({"rows": {"a": {"sample.lists": ["val_paired"]}}}, "sample.lists: rows are judged"),
         ({"rows": {"a": {"stages.bass.train.lr": 1}}}, "stages.bass.train.lr: no such stage (known: base"),
         ({"rows": {"a": {"sample.guidance.x": 1}}}, "sample.guidance.x: sample.guidance is a value, no section"),
+        ({"rows": {"a": {"sample": {"lists": ["val_paired"]}}}}, "sample: a whole section; name the settings that"),
         ({"rows": {"a": {"cascade": ["base"]}}}, "row 'a' makes pictures of 64x48, the run of 128x96"),
         ({"vary": {"sample.num_steps": list(range(MAX_ROWS + 2))}}, f"vary makes {MAX_ROWS + 2} rows, more than"),
         ({"rows": {"a": {}}, "metric": ["psnr"]}, "ablations.mine.metric: no such setting (did you mean 'metrics'?)"),

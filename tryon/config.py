@@ -736,7 +736,7 @@ class Config(Section):
     def _expand(cls, values: Any, handler: ModelWrapValidatorHandler[Config]) -> Config:  # noqa: ANN401
         """Validates every row of the ablations, laid over what the user wrote: defaults that follow others still do."""
         cfg = handler(values)
-        if cfg.ablations:
+        if cfg.ablations and isinstance(values, Mapping):  # else it is validated already
             try:
                 cfg._rows = variants.expand(values, cfg, _parse_row)
             except ValueError as error:

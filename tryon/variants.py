@@ -88,7 +88,9 @@ def laid_over(values: Mapping[str, Any], changes: Changes, lists: Sequence[str] 
                 f"{path}: rows are judged on the same photos, pairs and lists, and change {', '.join(VARYING)} alone; "
                 f"{reason}"
             )
-        if parts[0] == "stages" and (len(parts) < 2 or parts[1] not in made["stages"]):
+        if len(parts) == 1 and path != "cascade":
+            raise ValueError(f"{path}: a whole section; name the settings that differ, such as {path}.NAME")
+        if parts[0] == "stages" and parts[1] not in made["stages"]:
             raise ValueError(f"{path}: no such stage (known: {', '.join(sorted(made['stages']))})")
         place = made
         for depth, part in enumerate(parts[:-1], 1):

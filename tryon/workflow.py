@@ -158,8 +158,8 @@ class Wiring:
     def weights(self, *names: str) -> Callable[[Any], str]:
         """Digest of weight files named by settings such as ``"cutouts.checkpoint"``, read when a job asks."""
 
-        def digest(wildcards: Any) -> str:  # noqa: ANN401, ARG001 (Snakemake's wildcards)
-            return self._weights(names)
+        def digest(wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
+            return _weights(tuple(_place_of(name, self._of_job(wildcards)) for name in names))
 
         return digest
 
@@ -234,7 +234,8 @@ class Wiring:
         """A file of every row of an ablation, such as ``"evaluate/metrics.parquet"``."""
 
         def files(wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
-            return [f"{row['folder']}/{file}" for row in self._ablation(wildcards.ablation)["rows"]]
+            folders = [row["folder"] for row in self._ablation(wildcards.ablation)["rows"]]
+            return [os.path.normpath(f"{self.results}/{folder}/{file}") for folder in folders]
 
         return files
 
@@ -242,11 +243,11 @@ class Wiring:
         """What each training of an ablation's rows left, every one once."""
         rows = self._ablation(wildcards.ablation)["rows"]
         folders = dict.fromkeys(folder for row in rows for folder in row["train"].values())
-        return [f"{folder}/summary.json" for folder in folders]
+        return [f"{self.results}/{folder}/summary.json" for folder in folders]
 
     def ablation(self, wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
         """Digest of what an ablation's page says of its rows."""
-        shown = (self.cfg.evaluate.num_bootstrap, self.cfg.evaluate.seed, self.cfg.report.language)
+        shown = (self.cfg.evaluate.num_bootstrap, self.cfg.evaluate.seed, self.cfg.report)
         return digests.config_digest(self._ablation(wildcards.ablation), *shown)
 
     def rows_file(self, wildcards: Any, input: Any) -> str:  # noqa: ANN401, A002, ARG002 (Snakemake's names)
@@ -254,7 +255,7 @@ class Wiring:
         return _write("ablation", self._ablation(wildcards.ablation))
 
     def _ablation(self, name: str) -> dict[str, Any]:
-        """What `tryon.evaluation.ablation` reads: an ablation's rows in order, with their files."""
+        """What `tryon.evaluation.ablation` reads: an ablation's rows in order, with their folders in RESULTS."""
         ablation, run = self.cfg.ablations[name], variants.row_digest(self.cfg, with_lists=False)
         changes = variants.rows_of(ablation)
         rows = [
@@ -262,9 +263,9 @@ class Wiring:
                 "name": row_name,
                 "changes": changes[row_name],
                 "is_run": variants.row_digest(cfg, with_lists=False) == run,
-                "folder": os.path.normpath(f"{self.results}/{self._variants.row(cfg)}"),
+                "folder": self._variants.row(cfg),
                 "stage": cfg.cascade[-1],
-                "train": {stage: f"{self.results}/{self._variants.train(cfg, stage)}" for stage in cfg.cascade},
+                "train": {stage: self._variants.train(cfg, stage) for stage in cfg.cascade},
             }
             for row_name, cfg in self.cfg.ablation_rows[name].items()
         ]
@@ -405,17 +406,6 @@ class Wiring:
             sections.append(cfg.report)  # title and language
         return [*sections, cfg.dataset] if stage in READ_THE_DATA and stage != "dataset" else sections
 
-    @functools.cache  # noqa: B019 (one Wiring lives as long as the process)
-    def _weights(self, names: tuple[str, ...]) -> str:
-        found = []
-        for name in names:
-            section_name, _, field = name.partition(".")
-            section = getattr(self.cfg, section_name)
-            where = getattr(section, field)
-            sha256 = getattr(section, "sha256", None) if field == "checkpoint" else None
-            found.append(None if where is None else weights_digest(where, sha256))
-        return digests.digest(found)
-
     def _start(self, module: str = "tryon.cli") -> str:
         """How a command of this package starts: this very clone, in the job's own environment."""
         from snakemake.settings.types import DeploymentMethod
@@ -426,6 +416,18 @@ class Wiring:
             f"{leash.PARENT}={os.getpid()} {slurm.NOTES}={shlex.quote(str(NOTES.resolve()))}"
             f" PYTHONPATH={shlex.quote(str(ROOT))} PYTHONNOUSERSITE=1 PYTHONUNBUFFERED=1 {python} -m {module}"
         )
+
+
+def _place_of(name: str, cfg: configuration.Config) -> tuple[str | None, str | None]:
+    """Where weights lie that a setting such as ``"cutouts.checkpoint"`` names, and their sha256 where it is given."""
+    section_name, _, field = name.partition(".")
+    section = getattr(cfg, section_name)
+    return getattr(section, field), getattr(section, "sha256", None) if field == "checkpoint" else None
+
+
+@functools.cache
+def _weights(places: tuple[tuple[str | None, str | None], ...]) -> str:
+    return digests.digest([None if where is None else weights_digest(where, sha256) for where, sha256 in places])
 
 
 @functools.cache

@@ -18,7 +18,8 @@ def plan_of(world: World, **changes: Any) -> Path:
     """Rows that differ by SHIFTS_DB, as the workflow tells them to `tryon ablation`."""
     rows = []
     for place, (name, shift_db) in enumerate(SHIFTS_DB.items()):
-        folder = world.results if place == 0 else world.results / "variants" / "rows" / f"{place:016x}"
+        relative = f"variants/rows/{place:016x}" if place else "."
+        folder = world.results / relative
         if place:
             for part in ("evaluate", "sample"):
                 shutil.copytree(world.results / part, folder / part)
@@ -30,9 +31,9 @@ def plan_of(world: World, **changes: Any) -> Path:
                 "name": name,
                 "changes": {"sample.guidance": 1 + place / 2},
                 "is_run": place == 0,
-                "folder": str(folder),
+                "folder": relative,
                 "stage": "sr64",
-                "train": {stage: str(world.results / "train" / stage) for stage in ("base", "sr64")},
+                "train": {stage: f"train/{stage}" for stage in ("base", "sr64")},
             }
         )
     plan = {

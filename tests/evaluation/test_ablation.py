@@ -50,7 +50,7 @@ def test_the_table_has_every_rows_mean_and_its_difference_pair_by_pair(made: tup
     assert table.loc["guidance 1.5", ends].tolist() == pytest.approx([2] * 3)
     assert table["verdict"].tolist()[1:] == ["better", "worse"]
     assert table["sample.guidance"].tolist() == [1.0, 1.5, 2.0]
-    assert table.loc["guidance 2", "pictures"].endswith(f"rows/{2:016x}/sample/cascade/sr64")
+    assert table.loc["guidance 2", "pictures"] == f"variants/rows/{2:016x}/sample/cascade/sr64"
 
 
 def test_a_metric_whose_ideal_is_one_is_not_called_better_or_worse(made: tuple[World, Path]) -> None:
@@ -97,7 +97,7 @@ def test_the_plot_is_one_valid_file_with_a_panel_per_list_and_metric(made: tuple
 def test_a_numeric_setting_is_the_x_axis_and_named_rows_stand_below_each_other(copied: World) -> None:
     config = load(copied.config)
     plan = json.loads(plan_of(copied).read_text())
-    rows = scores.read_rows(plan, config)
+    rows = scores.read_rows(plan, config, copied.results)
     numbers = [n for n in scores.numbers(rows, plan, num_resamples=100, seed=0) if n.metric == "psnr"][:3]
     along = plot.axis_of(rows, plan)
     assert (along.path, along.lines) == ("sample.guidance", [""])
@@ -123,11 +123,11 @@ def test_ticks_are_round_and_lie_inside(low: float, high: float) -> None:
 def test_what_was_trained_for_a_row_and_what_it_cost_is_told(copied: World) -> None:
     path = plan_of(copied)
     plan = json.loads(path.read_text())
-    plan["rows"][2]["train"]["base"] = str(copied.results / "variants" / "train" / "base-x")
+    plan["rows"][2]["train"]["base"] = "variants/train/base-x"
     (copied.results / "variants" / "train").mkdir(parents=True)
     (copied.results / "train" / "base").rename(copied.results / "variants" / "train" / "base-x")
     (copied.results / "train" / "base").symlink_to(copied.results / "variants" / "train" / "base-x")
-    rows = scores.read_rows(plan, load(copied.config))
+    rows = scores.read_rows(plan, load(copied.config), copied.results)
     assert [scores.trained_again(row, rows) for row in rows] == [[], [], ["base"]]
     assert scores.cost(rows[0]) == (2 * 1234, None)
 

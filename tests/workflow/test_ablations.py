@@ -42,7 +42,7 @@ def test_one_command_ends_in_a_table_a_plot_and_a_page_and_a_changed_row_costs_t
     table = pd.read_csv(folder / "table.csv")
     assert set(table["row"]) == {"guidance 1", "guidance 2"}
     assert set(table["compared_with"].dropna()) == {"guidance 1"}
-    assert Path(copy / table["pictures"].iloc[-1]).is_dir()
+    assert (copy / "results" / table["pictures"].iloc[-1]).is_dir()
 
     assert plan(copy, "ablations") == {}, "nothing changed"
     assert plan(copy) == {}

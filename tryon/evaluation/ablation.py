@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tryon import files
-from tryon.config import CASCADE, Config, load
+from tryon.config import Config, load
 from tryon.dataset import formats
 from tryon.evaluation import ablation_plot as plot
 from tryon.evaluation import ablation_scores as scores
@@ -50,18 +50,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Gather, draw and write table, plot and page."""
     config, plan = load(args.config), files.read_json(args.rows)
-    rows = scores.read_rows(plan, config)
+    rows = scores.read_rows(plan, config, args.results)
     bootstrap = {"num_resamples": config.evaluate.num_bootstrap, "seed": config.evaluate.seed}
     numbers = scores.numbers(rows, plan, **bootstrap)
     axis = plot.axis_of(rows, plan)
-    files.write_text(args.table, scores.table(rows, numbers).to_csv(index=False))
+    files.write_text(args.table, scores.table(rows, numbers, args.results).to_csv(index=False))
     files.write_text(args.plot, plot.file_of(_titled(rows, numbers, axis), axis))
     lists = {pair.pair_id: pair for pair in listed_pairs(args.pairs, plan["lists"])}
     values = {
         "plan": plan,
         "config": config,
         "place": args.results.name,
-        "rows": [_shown_row(row, rows) for row in rows],
+        "rows": [_shown_row(row, rows, args.results) for row in rows],
         "first": same(scores.compared_with(rows).name),
         "findings": findings(rows, numbers),
         "tables": [_list(rows, name, list(of_list), axis) for name, of_list in groupby(numbers, lambda n: n.list)],
@@ -88,7 +88,7 @@ class ShownRow:
         trained: stages that were trained for it.
         num_params: of its stages together.
         seconds: that their training took; None where unknown.
-        folder: of its pictures.
+        folder: of its pictures, in the results folder.
     """
 
     name: Text
@@ -99,10 +99,10 @@ class ShownRow:
     folder: str
 
 
-def _shown_row(row: Row, rows: Sequence[Row]) -> ShownRow:
+def _shown_row(row: Row, rows: Sequence[Row], results: Path) -> ShownRow:
     num_params, seconds = scores.cost(row)
     changes = [(path, str(value)) for path, value in row.changes.items()]
-    folder = (row.folder / "sample" / CASCADE / row.stage).as_posix()
+    folder = scores.pictures_of(row).relative_to(results).as_posix()
     return ShownRow(same(row.name), changes, scores.trained_again(row, rows), num_params, seconds, folder)
 
 
@@ -284,7 +284,7 @@ def _strips(
         if truth is not None:
             pictures.append((say("picture.truth"), truth.on_canvas(pair.category, size_hw, config.pack.fill)[0]))
         for row in rows:
-            path = row.folder / "sample" / CASCADE / row.stage / f"{pair.pair_id}.png"
+            path = scores.pictures_of(row) / f"{pair.pair_id}.png"
             pictures.append((same(row.name), read_picture(path, size_hw)))
         figures = [
             (title, figure(image_HWC, glued([same(pair.pair_id), title], ": ", "："), PICTURE_HEIGHT_PX))

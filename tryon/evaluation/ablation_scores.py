@@ -72,12 +72,13 @@ class Number:
     verdict: str | None
 
 
-def read_rows(plan: Mapping[str, Any], config: Config) -> list[Row]:
+def read_rows(plan: Mapping[str, Any], config: Config, results: Path) -> list[Row]:
     """The rows of an ablation with their numbers.
 
     Args:
         plan: what the workflow wrote of the ablation (`workflow.Wiring._ablation`).
         config: the run's configuration.
+        results: folder that the plan's folders lie in.
 
     Raises:
         UserError: a row was not judged.
@@ -85,7 +86,7 @@ def read_rows(plan: Mapping[str, Any], config: Config) -> list[Row]:
     final = shown(config.stages[config.cascade[-1]].size)
     rows = []
     for row in plan["rows"]:
-        folder = Path(row["folder"])
+        folder = results / row["folder"]
         metrics, summary = folder / "evaluate" / "metrics.parquet", folder / "evaluate" / "summary.json"
         for path in (metrics, summary):
             if not path.is_file():
@@ -97,11 +98,16 @@ def read_rows(plan: Mapping[str, Any], config: Config) -> list[Row]:
             for number in files.read_json(summary)["sets"]
             if (number["system"], number["stage"], number["size"]) == (CASCADE, row["stage"], final)
         ]
-        trained = {stage: Path(path) for stage, path in row["train"].items()}
+        trained = {stage: results / path for stage, path in row["train"].items()}
         rows.append(
             Row(row["name"], row["changes"], row["is_run"], folder, row["stage"], trained, table[own], sets)
         )  # fmt: skip
     return rows
+
+
+def pictures_of(row: Row) -> Path:
+    """Folder of a row's final pictures."""
+    return row.folder / "sample" / CASCADE / row.stage
 
 
 def compared_with(rows: Sequence[Row]) -> Row:
@@ -206,7 +212,7 @@ def cost(row: Row) -> tuple[int, float | None]:
     return num_params, seconds if known else None
 
 
-def table(rows: Sequence[Row], found: Sequence[Number]) -> pd.DataFrame:
+def table(rows: Sequence[Row], found: Sequence[Number], results: Path) -> pd.DataFrame:
     """One line per number: list, row, one column per changed setting, metric, region, mean, interval, difference."""
     by_name = {row.name: row for row in rows}
     paths = list(dict.fromkeys(path for row in rows for path in row.changes))
@@ -230,7 +236,7 @@ def table(rows: Sequence[Row], found: Sequence[Number]) -> pd.DataFrame:
                 "difference_high": other.high if other else None,
                 "verdict": number.verdict,
                 "trained_again": " ".join(trained_again(row, rows)),
-                "pictures": (row.folder / "sample" / CASCADE / row.stage).as_posix(),
+                "pictures": pictures_of(row).relative_to(results).as_posix(),
             }
         )
     return pd.DataFrame(lines).replace({np.nan: None})

@@ -1,5 +1,5 @@
 # What rows of ablations do not share with the run: its own rules, for other settings and into other folders. Which files
-# a row shares says tryon/variants.py.
+# a row shares says tryon/variants.py. As deep as rules/, because inherited paths of environments start here.
 use rule cutouts as variant_cutouts with:
     output:
         table="<results>/variants/cutouts/{cutting}/{key}.parquet",
