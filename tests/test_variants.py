@@ -124,7 +124,7 @@ def test_other_lists_are_sampled_apart() -> None:
 @pytest.mark.parametrize(
     ("ablation", "said"),
     [
-        ({"vary": {"sample.guidence": [1, 2]}}, "mine: sample.guidence: no such setting (did you mean 'guidance'"),
+        ({"vary": {"sample.gidance": [1, 2]}}, "mine: sample.gidance: no such setting (did you mean 'guidance'"),
         ({"vary": {"sample.guidance": []}}, "ablations.mine.vary.sample.guidance: List should have at least 1 item"),
         ({"vary": {"sample.guidance": [1, -1]}}, "ablations.mine: row 'guidance -1': sample.guidance: Input should be"),
         ({"vary": {"sample.num_steps": [5, 5000]}}, "row 'num_steps 5000': sample.num_steps 5000 is more than"),
