@@ -65,6 +65,13 @@ def test_an_edit_in_an_imported_module_is_code(tree: Path) -> None:
     assert code_of(tree, "tryon.files") == files
 
 
+def test_a_template_is_code_of_the_pages_and_of_nothing_that_computes(tree: Path) -> None:
+    pages, sampling = code_of(tree, "tryon.evaluation.report"), code_of(tree, "tryon.evaluation.sample")
+    edit(tree / "tryon/evaluation/templates/inspect.html", "inspect.heading", "inspect.title")
+    assert code_of(tree, "tryon.evaluation.report") != pages
+    assert code_of(tree, "tryon.evaluation.sample") == sampling
+
+
 def test_the_schema_of_settings_is_not_code(tree: Path) -> None:
     before = code_of(tree, "tryon.studio.studio")
     edit(tree / "tryon/config.py", "num_people: Annotated[int, Field(ge=3)] = 600", "num_people: int = 7")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tryon import config, digests, gc, runs
+from tryon import config, digests, gc, runs, variants
 from tryon.cli import main
 from tryon.errors import UserError
 from tryon.items import Done, run_shard
@@ -126,6 +126,30 @@ def test_settings_of_former_runs_go(tree: Path) -> None:
         (state / name).write_text("{}")
     assert main(["gc", "--config", "config.yaml"]) == 0
     assert {path.name for path in state.iterdir()} == {current, "fingerprint-0123456789abcdef.json", runs.LOCK}
+
+
+def test_rows_that_no_ablation_has_any_more_go_and_current_ones_keep_what_they_name(tree: Path) -> None:
+    (tree / "config.yaml").write_text(f"{SETTINGS}ablations: {{mine: {{vary: {{cutouts.agnostic: [ootd, sam]}}}}}}\n")
+    cfg = config.load("config.yaml")
+    rows = variants.Variants(cfg, cfg.ablation_rows)
+    results = tree / "results"
+    make(results, "cutouts", KEY, "abc")  # items of a, b and c
+    table = results / rows.cutouts(cfg.ablation_rows["mine"]["agnostic ootd"]) / f"{KEY}.parquet"
+    table.parent.mkdir(parents=True)
+    (results / "cutouts" / f"{KEY}.parquet").rename(table)
+    make(results, "cutouts", KEY, "ab")
+    current = [results / rows.row(row) for row in cfg.ablation_rows["mine"].values()]
+    former = [results / "variants" / kind / FORMER for kind in ("rows", "pack", "cutouts")]
+    weights = results / "variants" / "train" / f"base-{FORMER}"
+    for folder in (*current, *former, weights):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x")
+    assert main(["gc", "--config", "config.yaml"]) == 0
+    assert all((folder / "file").is_file() for folder in (*current, weights)), "weights took long to train"
+    assert not any((folder / "file").exists() for folder in former)
+    assert table.is_file()
+    assert item("cutouts", "c", "out.bin") in files_of(tree), "only the row's table names it"
+    assert item("masks", "c", "out.bin") not in files_of(tree)
 
 
 def test_while_a_run_is_alive_nothing_is_touched(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tryon import config, files, runs, status
+from tryon import config, files, runs, status, variants
 from tryon.cli import main
 
 SETTINGS = (
@@ -54,6 +54,22 @@ def log(results: Path, name: str, *lines: str) -> None:
 
 def lines(alive: bool) -> dict[str, status.Line]:
     return {line.name: line for line in status.gather(config.load("config.yaml"), alive)}
+
+
+def test_rows_of_an_ablation_are_counted_once_it_was_asked_for(results: Path) -> None:
+    path = results.parent / "config.yaml"
+    path.write_text(f"{SETTINGS}ablations: {{mine: {{vary: {{sample.guidance: [1, 2, 3, 4]}}}}}}\n")
+    assert "ablation mine" not in lines(alive=True)
+    cfg = config.load("config.yaml")
+    rows = variants.Variants(cfg, cfg.ablation_rows)
+    run, judged, sampling, _ = cfg.ablation_rows["mine"].values()
+    for row in (run, judged):
+        files.write_text(results / rows.row(row) / "evaluate" / "summary.json", "{}")
+    log(results, f"variants/sample/{variants.row_digest(sampling)}/cascade", "sample cascade/base: 16/96 pictures")
+    line = lines(alive=True)["ablation mine"]
+    assert (line.state, line.done, line.running, line.left) == ("running", 2, 1, 2)
+    line = lines(alive=False)["ablation mine"]
+    assert (line.state, line.done, line.failed, line.left) == ("failed", 2, 1, 1)
 
 
 def counts(line: status.Line) -> tuple[str, int, int, int, int | None]:

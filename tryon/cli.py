@@ -31,6 +31,7 @@ STAGES = {
     "sample": Command("tryon.evaluation.sample", "chain trained stages into try-on pictures"),
     "evaluate": Command("tryon.evaluation.evaluate", "score stages, the cascade and the baselines"),
     "report": Command("tryon.evaluation.report", "one HTML page of all of it"),
+    "ablation": Command("tryon.evaluation.ablation", "rows of other settings side by side: a table, a plot, a page"),
 }
 """Stages of the workflow in order: each has the rule, module, command and test of this name."""
 

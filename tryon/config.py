@@ -21,13 +21,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from tryon import variants
 from tryon.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -526,6 +529,9 @@ class SamplingConfig(Section):
         return self
 
 
+ListName = Literal["val_paired", "val_unpaired", "test_paired", "test_unpaired"]
+
+
 class SampleConfig(SamplingConfig):
     """How trained stages are chained into pictures."""
 
@@ -533,10 +539,7 @@ class SampleConfig(SamplingConfig):
     """Seed of everything random in this section."""
     stages: dict[str, SamplingConfig] = {}
     """Settings of single stages, by name; what a stage leaves out is as above for all."""
-    lists: list[Literal["val_paired", "val_unpaired", "test_paired", "test_unpaired"]] = [
-        "test_paired",
-        "test_unpaired",
-    ]
+    lists: list[ListName] = ["test_paired", "test_unpaired"]
     """Pair lists to sample and score; val lists guide choices, test lists are reported."""
     batch_size: int = Machine(16, ge=1)
     """Pictures per network call."""
@@ -636,6 +639,37 @@ class ReportConfig(Section):
     a quarter from the best, and the rest evenly from between."""
 
 
+ComparedMetric = Literal[
+    "psnr", "ssim", "gms", "lpips", "delta_e", "mean_delta_e", "gradient_ratio", "outside_error", "garment_delta_e",
+    "drift_red", "drift_green", "drift_blue", "oks", "preserved_iou", "clip_i", "dino", "fid", "kid",
+]  # fmt: skip
+
+
+class AblationConfig(Section):
+    """Rows of other settings laid side by side by `snakemake ablations` (docs/ablations.md)."""
+
+    vary: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    """Values by path of a setting, such as {sample.guidance: [1, 2]}; every combination is a row. Paths lead into
+    cutouts, stages, cascade and sample."""
+    rows: dict[str, dict[str, Any]] = {}
+    """Rows by name, after those of `vary`: values by path of a setting; {} is the run itself."""
+    lists: Annotated[list[ListName], Field(min_length=1)] | None = None
+    """Pair lists to sample and score; null: those of `sample`. val lists guide choices."""
+    metrics: Annotated[list[ComparedMetric], Field(min_length=1)] = [
+        "psnr",
+        "ssim",
+        "gms",
+        "lpips",
+        "delta_e",
+        "fid",
+        "kid",
+    ]
+    """Columns, those that are computed: inside the garment where a metric is told there."""
+    num_pairs: Annotated[int, Field(ge=0)] = 6
+    """Pairs whose pictures are shown side by side, spread evenly over the ranking of the row that others are compared
+    with."""
+
+
 class ClusterConfig(Section):
     """Where jobs go on a SLURM cluster, with `--profile workflow/profiles/slurm`."""
 
@@ -694,8 +728,34 @@ class Config(Section):
     """Scores."""
     report: ReportConfig = ReportConfig()
     """The page."""
+    ablations: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], AblationConfig] = {}
+    """Comparisons of other settings, by name; made by the target `ablations`."""
     cluster: ClusterConfig = ClusterConfig()
     """SLURM."""
+
+    _rows: dict[str, variants.Rows] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _expand(cls, values: Any, handler: ModelWrapValidatorHandler[Config]) -> Config:  # noqa: ANN401
+        """Validates every row of the ablations, laid over what the user wrote: defaults that follow others still do."""
+        cfg = handler(values)
+        if cfg.ablations and isinstance(values, Mapping):  # else it is validated already
+            try:
+                cfg._rows = variants.expand(values, cfg, _parse_row)
+            except ValueError as error:
+                raise ValidationError.from_exception_data("Config", _as_errors(str(error))) from None
+        return cfg
+
+    @property
+    def ablation_rows(self) -> dict[str, variants.Rows]:
+        """The configuration of every row, by ablation and by name."""
+        return self._rows
+
+    @property
+    def of_jobs(self) -> Config:
+        """What the jobs of this run, or of a row, are told."""
+        return self.model_copy(update={"ablations": {}})
 
     @property
     def used_stages(self) -> list[str]:
@@ -761,6 +821,25 @@ class Config(Section):
                     f"never learns: raise stages.{name}.diffusion.condition_dropout, or set the guidance to 1"
                 )
         return self
+
+
+def _parse_row(values: Mapping[str, Any]) -> Config:
+    """The settings of an ablation's row; a ValueError has one mistake per line."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        mistakes = [_explain(details).removeprefix("(whole file): ") for details in error.errors()]
+        raise ValueError("\n".join(mistakes)) from None
+
+
+def _as_errors(lines: str) -> list[InitErrorDetails]:
+    """Mistakes of ablations, "PLACE: MESSAGE" a line each, as the validator tells its own."""
+    found: list[InitErrorDetails] = []
+    for line in lines.splitlines():
+        place, _, message = line.partition(": ")
+        kind = PydanticCustomError("ablation", "{message}", {"message": message})
+        found.append({"type": kind, "loc": tuple(place.split(".")), "input": {}})
+    return found
 
 
 def _shown(size: tuple[int, int] | None) -> str:

@@ -18,6 +18,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+TEMPLATES = "templates"
+"""Folder whose files are code of the modules beside it that name it: of a page's, not of the sampler's."""
+
 NUM_HEX = 16  # 64 bits: a clash among a million digests has a chance of 3e-8
 
 # Settings reach a stage as values, which config_digest covers; the schema's own code decides nothing more.
@@ -94,11 +97,15 @@ def _module_code(module: str) -> tuple[str, tuple[str, ...]]:
     imported = tuple(sorted(_imports(tree, package)))
     extras = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted((path.parent / "templates").glob("*"))
-        if file.is_file()
+        for file in sorted((path.parent / TEMPLATES).glob("*"))
+        if file.is_file() and _names(tree, TEMPLATES)
     }
     code = hashlib.sha256(ast.dump(_without_docstrings(tree)).encode("utf-8")).hexdigest()
     return digest([code, extras]), imported
+
+
+def _names(tree: ast.AST, text: str) -> bool:
+    return any(isinstance(node, ast.Constant) and node.value == text for node in ast.walk(tree))
 
 
 def _source(module: str) -> Path:

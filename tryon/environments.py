@@ -28,6 +28,7 @@ FAMILIES = {
     "inspect": "evaluation",
     "evaluate": "evaluation",
     "report": "evaluation",
+    "ablation": "evaluation",
 }
 """Environment by stage; for `train` and `sample` the kinds of the training stages decide."""
 

@@ -3,9 +3,9 @@
     tryon gc --config config.yaml --dry-run      # say what would go, and how much
     tryon gc --config config.yaml
 
-Kept: every item that a table of a current shard names, all items of a stage that still lacks tables (an interrupted
-run continues from them), results, training runs, logs and journals. So the next `snakemake` has nothing more to do
-than before. Going back to former photos or settings computes them again.
+Kept: every item that a table of a current shard names, the run's or an ablation row's, all items of a stage that still
+lacks tables (an interrupted run continues from them), results, training runs, logs and journals. So the next
+`snakemake` has nothing more to do than before. Going back to former photos or settings computes them again.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tryon import config, digests, runs
 from tryon.errors import UserError
+from tryon.variants import Variants
 
 PER_SHARD = ("masks", "keypoints", "cutouts", "pack")
 NAMED_ELSEWHERE = {"embeddings": ("cutouts", "embedding")}
@@ -27,7 +28,7 @@ NAMED_ELSEWHERE = {"embeddings": ("cutouts", "embedding")}
 
 TEMPORARY = re.compile(r"\..*\.[a-z0-9_]{8}\.tmp(\.[^.]+)?")  # tryon.files.write_atomic
 SHARD_FILE = re.compile(r"([0-9a-f]{16})\.(parquet|safetensors)(\.provenance\.json)?")
-CONFIG_FILE = re.compile(r"config-[0-9a-f]{16}\.json")
+CONFIG_FILE = re.compile(r"(config|ablation)-[0-9a-f]{16}\.json")
 TEMPORARY_AGE_S = 3600.0  # a writer by hand may be at work
 
 
@@ -64,9 +65,17 @@ def find(cfg: config.Config, state: Path = runs.STATE, now_s: float | None = Non
         )
     keys = set(shards.read_text(encoding="utf-8").split())
     remarks: list[str] = []
+    rows = Variants(cfg, cfg.ablation_rows)
+    of_rows = {kind: rows.folders(kind) for kind in ("cutouts", "pack", "rows")}
     found = [
-        *(_former_items(results, name, keys, remarks) for name in _folders(results / "items")),
+        *(_former_items(results, name, keys, of_rows["cutouts"], remarks) for name in _folders(results / "items")),
         *(_former_shards(results / stage, stage, keys) for stage in PER_SHARD),
+        *(
+            _former_shards(results / "variants" / stage / folder, f"{stage} of a row", keys)
+            for stage in ("cutouts", "pack")
+            for folder in sorted(of_rows[stage])
+        ),
+        _former_rows(results / "variants", of_rows),
         _former_configs(cfg, state),
         _temporary([results, state], time.time() if now_s is None else now_s),
     ]
@@ -77,8 +86,8 @@ def _folders(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
 
 
-def _former_items(results: Path, name: str, keys: set[str], remarks: list[str]) -> Garbage:
-    """Items that no table of a current shard names."""
+def _former_items(results: Path, name: str, keys: set[str], cuts: set[str], remarks: list[str]) -> Garbage:
+    """Items that no table of a current shard names, neither the run's nor an ablation row's."""
     garbage = Garbage(f"items/{name}")
     stage, column = NAMED_ELSEWHERE.get(name, (name, "key"))
     tables = [results / stage / f"{key}.parquet" for key in sorted(keys)]
@@ -88,6 +97,9 @@ def _former_items(results: Path, name: str, keys: set[str], remarks: list[str]) 
             f"items/{name}: all kept, {stage} lacks {missing} of {len(tables)} tables; finish it, then call gc again"
         )
         return garbage
+    if stage == "cutouts":
+        of_rows = [results / "variants" / stage / folder / table.name for folder in sorted(cuts) for table in tables]
+        tables += [table for table in of_rows if table.is_file()]
     named = _named(tables, column)
     if named is None:
         remarks.append(f"items/{name}: all kept, the tables of {stage} have no column {column!r}")
@@ -121,9 +133,20 @@ def _former_shards(folder: Path, stage: str, keys: set[str]) -> Garbage:
     return garbage
 
 
+def _former_rows(root: Path, of_rows: dict[str, set[str]]) -> Garbage:
+    """Cut-outs, packs, pictures and scores of rows that no ablation has any more; trained weights stay."""
+    garbage = Garbage("rows of former ablations")
+    for kind, current in of_rows.items():
+        for folder in _folders(root / kind):
+            if folder not in current:
+                for path, num_bytes in _files(root / kind / folder):
+                    garbage.add(path, num_bytes)
+    return garbage
+
+
 def _former_configs(cfg: config.Config, state: Path) -> Garbage:
-    """Resolved settings of former runs; a run writes its own at its start."""
-    current = f"config-{digests.digest(cfg.model_dump(mode='json'))}.json"
+    """Resolved settings of former runs, and of rows: a run writes its own at its start, and a row's for its jobs."""
+    current = f"config-{digests.digest(cfg.of_jobs.model_dump(mode='json'))}.json"
     garbage = Garbage("settings of former runs")
     for path, num_bytes in _files(state):
         if CONFIG_FILE.fullmatch(path.name) and path.name != current:

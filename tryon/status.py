@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tryon import config, runs
+from tryon.variants import Variants, row_digest
 
 PER_SHARD = ("masks", "keypoints", "cutouts", "pack")
 PROGRESS = re.compile(r"(\d+)/(\d+) (?:photos|items)\D*(?:(\d+) (?:reused|known))?.*?([\d.]+) (?:photos|items)/s")
@@ -86,6 +87,8 @@ def gather(cfg: config.Config, alive: bool) -> list[Line]:
         lines.append(_whole(f"sample {system}", results / "sample" / system / "index.parquet", results, None, alive))
     lines.append(_whole("evaluate", results / "evaluate" / "summary.json", results, "evaluate", alive))
     lines.append(_whole("report", results / "report" / "index.html", results, "report", alive))
+    if (results / "variants").is_dir():  # the target `ablations` was asked for
+        lines += [_ablation(cfg, results, name, alive) for name in cfg.ablations]
     return lines
 
 
@@ -237,6 +240,25 @@ def _whole(name: str, result: Path, results: Path, log: str | None, alive: bool)
         line.running = 1
     elif text is not None:
         line.failed, line.left = 1, 0
+    return line
+
+
+def _ablation(cfg: config.Config, results: Path, name: str, alive: bool) -> Line:
+    """Rows of an ablation that are judged; a row at work is one whose log of sampling or judging is there."""
+    line, folders = Line(f"ablation {name}", "rows", left=0), Variants(cfg, cfg.ablation_rows)
+    for row in cfg.ablation_rows[name].values():
+        if (results / folders.row(row) / "evaluate" / "summary.json").is_file():
+            line.done += 1
+            continue
+        logs = results / "logs" / "variants"
+        digest = row_digest(row)
+        texts = [_tail(logs / "evaluate" / f"{digest}.log"), _tail(logs / "sample" / digest / "cascade.log")]
+        text = next((text for text in texts if text is not None), None)
+        if text is not None and not (alive and not ERROR.search(text)):
+            line.failed += 1
+            continue
+        line.running += text is not None
+        line.left = (line.left or 0) + 1
     return line
 
 

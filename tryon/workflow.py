@@ -16,18 +16,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tryon import check, digests, environments, files, leash, runs, slurm, slurm_watch
+from tryon import check, digests, environments, files, leash, runs, slurm, slurm_watch, variants
 from tryon import config as configuration
 from tryon.cli import STAGES
 from tryon.dataset import formats
 from tryon.dataset.fingerprint import folder_digest
 from tryon.errors import UserError
 from tryon.runs import STATE
+from tryon.variants import Variants
 from tryon.weights import weights_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTES = STATE / "stopped"
-READ_THE_DATA = frozenset({"dataset", "pairs", "masks", "keypoints", "evaluate", "report"})
+READ_THE_DATA = frozenset({"dataset", "pairs", "masks", "keypoints", "evaluate", "report", "ablation"})
 """Stages that read files of the data folder through the reader of its format."""
 
 
@@ -111,15 +112,21 @@ class Wiring:
         self.results = cfg.results
         self.folder = cfg.data if cfg.data is not None else f"{cfg.results}/data"
         self._workflow = workflow
+        self._variants = Variants(cfg, cfg.ablation_rows)
         self._config_file = _write_config(cfg)
         if workflow.is_main_process:
             free_locks_of_killed_runs(Path(".snakemake"))
             slurm_watch.install(NOTES)
         # start of every command; the rest of the line is the rule's own
         self.tryon = untracked(self._start)
-        self.config = untracked(self._config_file)
         self.data = untracked(self.folder)
         self.into = untracked(cfg.results)
+        self.cache = untracked(f"{cfg.results}/cache")
+
+    def config(self, wildcards: Any, input: Any) -> str:  # noqa: ANN401, A002, ARG002 (Snakemake's names)
+        """File of the settings that a job works with; untracked, see `untracked`."""
+        cfg = self._of_job(wildcards)
+        return self._config_file if cfg is self.cfg else _write_config(cfg)
 
     # ---- what decides a rerun
 
@@ -138,17 +145,21 @@ class Wiring:
 
     def settings(self, stage: str) -> str:
         """Digest of the settings that shape the stage's result."""
-        return digests.config_digest(*self._sections(stage))
+        return digests.config_digest(*self._sections(stage, self.cfg))
+
+    def settings_of_row(self, stage: str) -> Callable[[Any], str]:
+        """As `settings`, of the row of an ablation that a job is for."""
+        return lambda wildcards: digests.config_digest(*self._sections(stage, self._of_job(wildcards)))
 
     def stage_settings(self, wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
         """Digest of one training stage's settings."""
-        return digests.config_digest(self.cfg.stages[wildcards.stage])
+        return digests.config_digest(self._of_job(wildcards).stages[wildcards.stage])
 
     def weights(self, *names: str) -> Callable[[Any], str]:
         """Digest of weight files named by settings such as ``"cutouts.checkpoint"``, read when a job asks."""
 
-        def digest(wildcards: Any) -> str:  # noqa: ANN401, ARG001 (Snakemake's wildcards)
-            return self._weights(names)
+        def digest(wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
+            return _weights(tuple(_place_of(name, self._of_job(wildcards)) for name in names))
 
         return digest
 
@@ -173,37 +184,106 @@ class Wiring:
         """The studio's output where no data folder is given."""
         return [f"{self.folder}/studio.json"] if self.cfg.data is None else []
 
-    def per_shard(self, checkpoints: Any, pattern: str) -> Callable[[Any], list[str]]:  # noqa: ANN401
-        """One file per shard, known once the checkpoint `pairs` has run.
+    def packs(self, checkpoints: Any, suffix: str) -> Callable[[Any], list[str]]:  # noqa: ANN401
+        """One packed file, or its table, per shard; known once the checkpoint `pairs` has run.
 
         Args:
             checkpoints: Snakemake's checkpoints.
-            pattern: path below the results folder with ``{key}``.
+            suffix: ``"safetensors"``, or ``"parquet"`` for the tables.
         """
 
-        def inputs(wildcards: Any) -> list[str]:  # noqa: ANN401, ARG001 (Snakemake's wildcards)
+        def inputs(wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
             keys = Path(checkpoints.pairs.get().output.shards).read_text(encoding="utf-8").split()
-            return [f"{self.results}/{pattern.format(key=key)}" for key in keys]
+            folder = self._variants.pack(self._of_job(wildcards))
+            return [f"{self.results}/{folder}/{key}.{suffix}" for key in keys]
 
         return inputs
+
+    def cutouts(self, wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
+        """Cut-outs of a shard that is packed."""
+        return f"{self.results}/{self._variants.cutouts(self._of_job(wildcards))}/{wildcards.key}.parquet"
 
     @property
     def systems(self) -> list[str]:
         """What is sampled and judged."""
         return self.cfg.systems
 
-    def stages_of(self, system: str) -> list[str]:
-        """Training stages of a system, coarse to fine."""
-        by_name = {configuration.CASCADE: self.cfg.cascade, configuration.ORACLE: self.cfg.cascade[1:]}
-        return by_name.get(system, [system])
-
     def trained(self, wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
         """Weights of the stages that a system chains."""
-        return [f"{self.results}/train/{stage}/weights.safetensors" for stage in self.stages_of(wildcards.system)]
+        cfg = self._of_job(wildcards)
+        folders = [self._variants.train(cfg, stage) for stage in stages_of(cfg, wildcards.system)]
+        return [f"{self.results}/{folder}/weights.safetensors" for folder in folders]
+
+    # ---- ablations
+
+    def into_row(self, wildcards: Any, input: Any) -> str:  # noqa: ANN401, A002, ARG002 (Snakemake's names)
+        """Folder of a row's pictures and scores, laid out as a results folder; untracked."""
+        return f"{self.results}/variants/rows/{wildcards.variant}"
+
+    def pages_of_ablations(self, wildcards: Any) -> list[str]:  # noqa: ANN401, ARG002 (Snakemake's wildcards)
+        """What the target `ablations` asks for.
+
+        Raises:
+            SystemExit: the settings name none; said on stderr.
+        """
+        if not self.cfg.ablations:
+            _leave(UserError("no ablations in the settings; name what to compare, see docs/ablations.md"))
+        return [f"{self.results}/ablation/{name}/index.html" for name in self.cfg.ablations]
+
+    def of_rows(self, file: str) -> Callable[[Any], list[str]]:
+        """A file of every row of an ablation, such as ``"evaluate/metrics.parquet"``."""
+
+        def files(wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
+            folders = [row["folder"] for row in self._ablation(wildcards.ablation)["rows"]]
+            return [os.path.normpath(f"{self.results}/{folder}/{file}") for folder in folders]
+
+        return files
+
+    def trainings_of_rows(self, wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
+        """What each training of an ablation's rows left, every one once."""
+        rows = self._ablation(wildcards.ablation)["rows"]
+        folders = dict.fromkeys(folder for row in rows for folder in row["train"].values())
+        return [f"{self.results}/{folder}/summary.json" for folder in folders]
+
+    def ablation(self, wildcards: Any) -> str:  # noqa: ANN401 (Snakemake's wildcards)
+        """Digest of what an ablation's page says of its rows."""
+        shown = (self.cfg.evaluate.num_bootstrap, self.cfg.evaluate.seed, self.cfg.report)
+        return digests.config_digest(self._ablation(wildcards.ablation), *shown)
+
+    def rows_file(self, wildcards: Any, input: Any) -> str:  # noqa: ANN401, A002, ARG002 (Snakemake's names)
+        """File that tells `tryon ablation` which rows there are and where; untracked, see `ablation`."""
+        return _write("ablation", self._ablation(wildcards.ablation))
+
+    def _ablation(self, name: str) -> dict[str, Any]:
+        """What `tryon.evaluation.ablation` reads: an ablation's rows in order, with their folders in RESULTS."""
+        ablation, run = self.cfg.ablations[name], variants.row_digest(self.cfg, with_lists=False)
+        changes = variants.rows_of(ablation)
+        rows = [
+            {
+                "name": row_name,
+                "changes": changes[row_name],
+                "is_run": variants.row_digest(cfg, with_lists=False) == run,
+                "folder": self._variants.row(cfg),
+                "stage": cfg.cascade[-1],
+                "train": {stage: self._variants.train(cfg, stage) for stage in cfg.cascade},
+            }
+            for row_name, cfg in self.cfg.ablation_rows[name].items()
+        ]
+        return {
+            "name": name,
+            "paths": list(ablation.vary),
+            "is_grid": not ablation.rows,
+            "metrics": list(ablation.metrics),
+            "lists": list(ablation.lists or self.cfg.sample.lists),
+            "num_pairs": ablation.num_pairs,
+            "rows": rows,
+        }
+
+    # ---- how commands start
 
     def start_training(self, wildcards: Any, input: Any) -> str:  # noqa: ANN401, A002, ARG002 (Snakemake's names)
         """As `tryon`, for the rule that trains: with a launcher where it runs as several processes."""
-        train = self.cfg.stages[wildcards.stage].train
+        train = self._of_job(wildcards).stages[wildcards.stage].train
         if train.num_processes == 1:
             return self._start()
         options = f"--nodes {train.nodes} --gpus {train.gpus} --threads {train.threads}"
@@ -254,16 +334,16 @@ class Wiring:
 
         def of_stage(name: str) -> Callable[..., Any]:
             def value(wildcards: Any, attempt: int) -> Any:  # noqa: ANN401 (Snakemake's wildcards)
-                asked = self._ask_for_training(wildcards.stage)[name]
+                asked = self._ask_for_training(self._of_job(wildcards).stages[wildcards.stage].train)[name]
                 return asked(wildcards, attempt) if callable(asked) else asked
 
             return value
 
-        return {name: of_stage(name) for name in self._ask_for_training(self.cfg.used_stages[0])}
+        return {name: of_stage(name) for name in self._ask_for_training(configuration.TrainConfig())}
 
     def training_threads(self, wildcards: Any) -> int:  # noqa: ANN401 (Snakemake's wildcards)
         """CPUs of each machine of a training stage: those of its processes together."""
-        train = self.cfg.stages[wildcards.stage].train
+        train = self._of_job(wildcards).stages[wildcards.stage].train
         return train.threads * train.processes_per_node
 
     @property
@@ -271,8 +351,7 @@ class Wiring:
         """CPUs of a sampling job: those of its processes together."""
         return self.cfg.sample.threads * max(1, self.cfg.sample.gpus)
 
-    def _ask_for_training(self, stage: str) -> dict[str, Any]:
-        train = self.cfg.stages[stage].train
+    def _ask_for_training(self, train: configuration.TrainConfig) -> dict[str, Any]:
         together = train.nodes > 1
         return {
             **self.resources(mem_mb=train.mem_mb, runtime=train.runtime_min, gpu=train.gpus * train.nodes),
@@ -303,34 +382,29 @@ class Wiring:
 
     def _kinds(self, wildcards: Any) -> list[str]:  # noqa: ANN401 (Snakemake's wildcards)
         """Kinds of the training stages that a job works with; none where it is no training or sampling job."""
-        if "stage" in wildcards.keys():  # noqa: SIM118 (Snakemake's wildcards are a list)
-            return [self.cfg.stages[wildcards.stage].kind]
-        if "system" in wildcards.keys():  # noqa: SIM118
-            return [self.cfg.stages[name].kind for name in self.stages_of(wildcards.system)]
+        cfg, given = self._of_job(wildcards), wildcards.keys()
+        if "stage" in given:
+            return [cfg.stages[wildcards.stage].kind]
+        if "system" in given:
+            return [cfg.stages[name].kind for name in stages_of(cfg, wildcards.system)]
         return []
 
-    def _sections(self, stage: str) -> list[Any]:
-        if stage == "pack":
-            return [self.cfg.pack, self.cfg.sizes]
-        sections = [getattr(self.cfg, stage)]
-        if stage == "evaluate" and self.cfg.evaluate.keypoint_consistency:  # its model looks at the results
-            sections.append(self.cfg.keypoints)
-        if stage in ("dataset", "inspect"):  # they refuse a larger share than this
-            sections.append(self.cfg.max_quarantined)
-        if stage == "inspect":
-            sections.append(self.cfg.report)  # title and language
-        return [*sections, self.cfg.dataset] if stage in READ_THE_DATA and stage != "dataset" else sections
+    def _of_job(self, wildcards: Any) -> configuration.Config:  # noqa: ANN401 (Snakemake's wildcards)
+        """The settings of the run, or of the ablation's row that a job is for."""
+        return self._variants.of_job(dict(wildcards.items()))
 
-    @functools.cache  # noqa: B019 (one Wiring lives as long as the process)
-    def _weights(self, names: tuple[str, ...]) -> str:
-        found = []
-        for name in names:
-            section_name, _, field = name.partition(".")
-            section = getattr(self.cfg, section_name)
-            where = getattr(section, field)
-            sha256 = getattr(section, "sha256", None) if field == "checkpoint" else None
-            found.append(None if where is None else weights_digest(where, sha256))
-        return digests.digest(found)
+    @staticmethod
+    def _sections(stage: str, cfg: configuration.Config) -> list[Any]:
+        if stage == "pack":
+            return [cfg.pack, cfg.sizes]
+        sections = [getattr(cfg, stage)]
+        if stage == "evaluate" and cfg.evaluate.keypoint_consistency:  # its model looks at the results
+            sections.append(cfg.keypoints)
+        if stage in ("dataset", "inspect"):  # they refuse a larger share than this
+            sections.append(cfg.max_quarantined)
+        if stage == "inspect":
+            sections.append(cfg.report)  # title and language
+        return [*sections, cfg.dataset] if stage in READ_THE_DATA and stage != "dataset" else sections
 
     def _start(self, module: str = "tryon.cli") -> str:
         """How a command of this package starts: this very clone, in the job's own environment."""
@@ -344,15 +418,37 @@ class Wiring:
         )
 
 
+def _place_of(name: str, cfg: configuration.Config) -> tuple[str | None, str | None]:
+    """Where weights lie that a setting such as ``"cutouts.checkpoint"`` names, and their sha256 where it is given."""
+    section_name, _, field = name.partition(".")
+    section = getattr(cfg, section_name)
+    return getattr(section, field), getattr(section, "sha256", None) if field == "checkpoint" else None
+
+
+@functools.cache
+def _weights(places: tuple[tuple[str | None, str | None], ...]) -> str:
+    return digests.digest([None if where is None else weights_digest(where, sha256) for where, sha256 in places])
+
+
 @functools.cache
 def _fingerprint(data: str, watched: tuple[str, ...]) -> str:
     return folder_digest(data, STATE / f"fingerprint-{digests.digest([data, watched])}.json", watched)
 
 
+def stages_of(cfg: configuration.Config, system: str) -> list[str]:
+    """Training stages of a system, coarse to fine."""
+    by_name = {configuration.CASCADE: cfg.cascade, configuration.ORACLE: cfg.cascade[1:]}
+    return by_name.get(system, [system])
+
+
 def _write_config(cfg: configuration.Config) -> str:
-    """The resolved settings as a file named by its content, for the commands of all jobs."""
-    values = cfg.model_dump(mode="json")
-    path = STATE / f"config-{digests.digest(values)}.json"
+    """The resolved settings as a file, for the commands of jobs."""
+    return _write("config", cfg.of_jobs.model_dump(mode="json"))
+
+
+def _write(kind: str, values: Mapping[str, Any]) -> str:
+    """Values as a file named by its content."""
+    path = STATE / f"{kind}-{digests.digest(values)}.json"
     if not path.is_file():
         files.write_json(path, values)
     return str(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from ablation_world import make, plan_of
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -129,9 +130,18 @@ def data_page(judged: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def ablation(judged: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    world = World(judged.data, tmp_path_factory.mktemp("ablation") / "results", judged.config)
+    shutil.copytree(judged.results, world.results)
+    status, out = make(world, plan_of(world))
+    assert status == 0
+    return out
+
+
 @pytest.mark.parametrize("width_px", WIDTHS_PX)
 @pytest.mark.parametrize("fragment", ["", "#lang=zh"])
-@pytest.mark.parametrize("name", ["report", "data_page"])
+@pytest.mark.parametrize("name", ["report", "data_page", "ablation"])
 def test_a_page_is_whole(
     browser: Browser, request: pytest.FixtureRequest, name: str, width_px: int, fragment: str
 ) -> None:
@@ -162,6 +172,20 @@ def test_the_language_is_switched_everywhere_and_kept_in_the_address(
     assert browser.run("return location.hash") == "#scores"
     assert browser.run(heading) == "Scores"
     assert "after sr64" in str(browser.run(picture))
+
+
+@pytest.mark.parametrize("width_px", WIDTHS_PX)
+def test_the_plots_of_an_ablation_are_drawn_in_the_pages_colours(
+    browser: Browser, ablation: Path, width_px: int
+) -> None:
+    browser.open(ablation, width_px)
+    plots = browser.all(".curve svg.plot")
+    assert len(plots) == 8
+    assert all(plot.size["height"] > 100 for plot in plots)
+    ring = "return getComputedStyle(document.querySelector('.curve .ring')).stroke"
+    ink = "return getComputedStyle(document.body).color"
+    assert browser.run(ring) == browser.run(ink)
+    assert "guidance 1.5" in browser.one("#found .finding").text
 
 
 @pytest.mark.parametrize("width_px", WIDTHS_PX)

@@ -31,6 +31,7 @@ NOT_REACHED = {
     ("sample", "training"): IMAGEN,
     ("evaluate", "evaluation"): IMAGEN | {"diffusers"},  # methods.make_stage
     ("report", "evaluation"): IMAGEN | {"diffusers"},
+    ("ablation", "evaluation"): IMAGEN | {"diffusers"},
 }
 USES = [
     (stage, name)

@@ -20,7 +20,19 @@ from tryon.config import Config
 RULES = ROOT / "workflow" / "rules"
 ORDER = ["input", "output", "log", "benchmark", "params", "threads", "resources", "conda", "shell"]
 # Part of the package -> layer; a module imports its own layer and those below.
-CORE = ["errors", "files", "digests", "config", "environments", "ontology", "images", "geometry", "items", "weights"]
+CORE = [
+    "errors",
+    "files",
+    "digests",
+    "config",
+    "environments",
+    "ontology",
+    "images",
+    "geometry",
+    "items",
+    "weights",
+    "variants",
+]
 LAYERS = {
     **dict.fromkeys([*CORE, "provenance", "shims", "leash", "slurm", "slurm_watch", "runs", "gpus"], 0),
     **dict.fromkeys(["studio", "dataset", "prepare", "diffusion", "methods", "packed", "keypoints"], 1),
@@ -49,7 +61,8 @@ def test_a_stage_is_found_by_its_name(stage: str) -> None:
     assert tests.is_file(), f"{tests} is missing"
     assert "def test_" in tests.read_text()
 
-    assert ("stages" if stage == "train" else stage) in Config.model_fields, "settings have the stage's name"
+    section = {"train": "stages", "ablation": "ablations"}.get(stage, stage)
+    assert section in Config.model_fields, "settings have the stage's name"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -106,7 +119,7 @@ def test_what_the_snakefile_imports_is_light() -> None:
 
 
 def test_rules_hold_wiring_only() -> None:
-    for path in (*RULES.glob("*.smk"), ROOT / "workflow" / "Snakefile", ROOT / "Snakefile"):
+    for path in (*(ROOT / "workflow").rglob("*.smk"), ROOT / "workflow" / "Snakefile", ROOT / "Snakefile"):
         text = path.read_text()
         assert not re.search(r"^\s*(def|run:|script:|lambda)\b", text, re.MULTILINE), path
         assert "ancient(" not in text, f"{path}: ancient() on a made file hides changes"

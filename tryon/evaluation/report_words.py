@@ -73,6 +73,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "region.garment": ("inside the garment", "衣服区域内"),
     "region.expected": ("no truth needed", "无需真值"),
     "region.whole": ("whole picture", "整张图片"),
+    "region.set": ("all pictures together", "全部图片一起"),
     "region.kept": ("outside the region", "重画区域外"),
     "measure.agreement": ("agreement", "一致度"),
     "measure.predicted_iou": ("predicted IoU", "预测 IoU"),
@@ -146,6 +147,60 @@ WORDS: dict[str, tuple[str, str]] = {
         "{list}，真值的衣服区域内，{size}。逐对差值的均值及其区间（{interval}）：▲ 级联更好，▼ 更差，≈ 区间包含零。"
         "PSNR 偏爱模糊的平均，纹理指标不会。",
     ),
+    # ---- ablations
+    "ablation.title": ("{name} · {title}", "{name} · {title}"),
+    "ablation.heading": ("Ablation: {name}", "消融：{name}"),
+    "ablation.lead": (
+        "{num} rows of settings, judged on the same pairs and compared with <b>{first}</b>. Results in "
+        "<code>{place}</code>; the numbers lie beside this page in <code>table.csv</code>, the plots in "
+        "<code>plot.svg</code>.",
+        "{num} 行设置，在相同的试穿对上评分，并与 <b>{first}</b> 比较。结果在 <code>{place}</code>；数字在本页旁边的 "
+        "<code>table.csv</code>，图在 <code>plot.svg</code>。",
+    ),
+    "ablation.nav_found": ("Findings", "结论"),
+    "ablation.nav_pictures": ("Pictures", "图片"),
+    "ablation.nav_rows": ("Rows", "各行"),
+    "ablation.found": ("What it shows", "结论"),
+    "ablation.better": (
+        "By {metric}, better than <b>{first}</b>, beyond the interval: {rows}.",
+        "按{metric}，区间之外胜过 <b>{first}</b> 的有：{rows}。",
+    ),
+    "ablation.none_better": (
+        "By {metric}, no row is told to be better than <b>{first}</b>.",
+        "按{metric}，没有一行可判定胜过 <b>{first}</b>。",
+    ),
+    "ablation.all_worse": (
+        "By {metric}, every other row is worse than <b>{first}</b>.",
+        "按{metric}，其他各行都不如 <b>{first}</b>。",
+    ),
+    "ablation.nothing_to_compare": ("There is one row only, so nothing is compared.", "只有一行，无可比较。"),
+    "ablation.missing": ("Not computed here: {metrics}.", "此处未计算：{metrics}。"),
+    "ablation.how_plot": (
+        "Points are means. Whiskers are the 95 % interval of the pair-by-pair difference from {first} (ringed): where "
+        "they do not reach the dashed line, the row differs.",
+        "点为均值；须线是与 {first}（带圈）逐对差值的 95 % 区间：须线碰不到虚线，即有差别。",
+    ),
+    "ablation.how_table": (
+        "Protocol <code>{protocol}</code>. Under each mean its 95 % interval, then the difference from {first}, pair by "
+        "pair: ▲ better, ▼ worse, ≈ the interval holds zero ({num} resamples, seed {seed}).",
+        "协议 <code>{protocol}</code>。均值下面是它的 95 % 区间，再下面是与 {first} 的逐对差值：▲ 更好，▼ 更差，"
+        "≈ 区间包含零（重采样 {num} 次，种子 {seed}）。",
+    ),
+    "ablation.compared_with": ("others are compared with it", "其他各行与它比较"),
+    "ablation.pictures": ("The same pairs, row by row", "同样的试穿对，逐行对照"),
+    "ablation.how_pictures": (
+        "Spread evenly over the ranking of {first} by PSNR inside the garment, the worst first; nobody picked them.",
+        "按 {first} 在衣服区域内的 PSNR 排名均匀取样，最差的在前；并非人工挑选。",
+    ),
+    "ablation.rows": ("What each row changes", "各行的改动"),
+    "ablation.row": ("row", "行"),
+    "ablation.changes": ("settings", "设置"),
+    "ablation.no_changes": ("the run itself", "运行本身"),
+    "ablation.trained": ("trained for it", "为它训练"),
+    "ablation.none_trained": ("nothing", "无"),
+    "ablation.params": ("parameters", "参数量"),
+    "ablation.seconds": ("training took", "训练用时"),
+    "ablation.folder": ("pictures in", "图片位置"),
     # ---- stages
     "stages.heading": ("Where quality is lost, stage by stage", "质量逐阶段损失在哪里"),
     "stages.after": ("the picture after it, at the final size", "该阶段之后的图片，最终尺寸"),

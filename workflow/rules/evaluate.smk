@@ -2,7 +2,7 @@ rule evaluate:
     # Scores of every system and of the baselines, all computed the same way.
     input:
         pairs="<results>/pairs/pairs.parquet",
-        packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
+        packs=wiring.packs(checkpoints, "safetensors"),
         samples=expand("<results>/sample/{system}/index.parquet", system=wiring.systems),
     output:
         metrics="<results>/evaluate/metrics.parquet",
@@ -21,6 +21,7 @@ rule evaluate:
         config=wiring.config,
         data=wiring.data,
         results=wiring.into,
+        cache=wiring.cache,
     threads: wiring.cfg.evaluate.jobs
     resources:
         **wiring.resources(mem_mb=8000, runtime=120),

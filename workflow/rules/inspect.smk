@@ -9,8 +9,8 @@ rule inspect:
         pairs="<results>/pairs/pairs.parquet",
         repairs="<results>/dataset/repairs.csv",
         leaks="<results>/pairs/leaks.csv",
-        packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
-        tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
+        packs=wiring.packs(checkpoints, "safetensors"),
+        tables=wiring.packs(checkpoints, "parquet"),
     output:
         page=report("<results>/inspect/data.html", caption="../report/inspect.rst", category="Data"),
     log:

@@ -4,7 +4,7 @@ rule pack:
         shard="<results>/pairs/shards/{key}.tsv",
         masks="<results>/masks/{key}.parquet",
         keypoints="<results>/keypoints/{key}.parquet",
-        cutouts="<results>/cutouts/{key}.parquet",
+        cutouts=wiring.cutouts,
     output:
         pack="<results>/pack/{key}.safetensors",
         table="<results>/pack/{key}.parquet",

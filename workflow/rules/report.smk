@@ -9,7 +9,7 @@ rule report:
         repairs="<results>/dataset/repairs.csv",
         pairs="<results>/pairs/pairs.parquet",
         leaks="<results>/pairs/leaks.csv",
-        tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
+        tables=wiring.packs(checkpoints, "parquet"),
         summaries=expand("<results>/train/{stage}/summary.json", stage=wiring.cfg.used_stages),
         metrics="<results>/evaluate/metrics.parquet",
         summary="<results>/evaluate/summary.json",

@@ -2,8 +2,8 @@ rule sample:
     # The trained stages of one system chained into try-on pictures for every list.
     input:
         pairs="<results>/pairs/pairs.parquet",
-        packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
-        tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
+        packs=wiring.packs(checkpoints, "safetensors"),
+        tables=wiring.packs(checkpoints, "parquet"),
         weights=wiring.trained,
     output:
         index="<results>/sample/{system}/index.parquet",

@@ -3,8 +3,8 @@ rule train:
     # in a run folder that Snakemake does not own, because declared outputs are deleted before a retry.
     input:
         pairs="<results>/pairs/pairs.parquet",
-        packs=wiring.per_shard(checkpoints, "pack/{key}.safetensors"),
-        tables=wiring.per_shard(checkpoints, "pack/{key}.parquet"),
+        packs=wiring.packs(checkpoints, "safetensors"),
+        tables=wiring.packs(checkpoints, "parquet"),
     output:
         weights="<results>/train/{stage}/weights.safetensors",
         summary="<results>/train/{stage}/summary.json",
