@@ -61,7 +61,10 @@ def blame(chain_db_SN: np.ndarray, oracle_db_SN: np.ndarray, *, num_resamples: i
     low_S, high_S = np.percentile(drawn_SR, [tail, 100 - tail], axis=1)
     leads_SR = np.delete(drawn_SR[most] - drawn_SR, most, axis=0)
     return Blame(
-        [Estimate(*map(float, numbers), num_pairs) for numbers in zip(shares_S, low_S, high_S, strict=True)],
+        [
+            Estimate(float(share), float(low), float(high), num_pairs)
+            for share, low, high in zip(shares_S, low_S, high_S, strict=True)
+        ],
         most,
         is_clear=bool((np.percentile(leads_SR, tail, axis=1) > 0).all()),
     )

@@ -7,7 +7,10 @@ come from the stages, which word them in English, as their tables and logs do.
 # ruff: noqa: E501 (sentences, whose width in columns a formatter does not know)
 from __future__ import annotations
 
+from tryon.evaluation.compare_words import COMPARE_WORDS
+
 WORDS: dict[str, tuple[str, str]] = {
+    **COMPARE_WORDS,
     # ---- the page itself
     "page.skip": ("Skip to the content", "跳到正文"),
     "page.sections": ("Sections", "章节"),
@@ -255,6 +258,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "scores.direction_higher": ("↑ better", "↑ 更好"),
     "scores.direction_lower": ("↓ better", "↓ 更好"),
     "scores.direction_one": ("1 is ideal", "1 最理想"),
+    "scores.direction_zero": ("0 is ideal", "0 最理想"),
     "scores.enlarged": ("enlarged from {size}", "由 {size} 放大"),
     "scores.stage": ("cascade up to {stage}", "级联到 {stage} 为止"),
     "scores.reference": ("reference: {system}", "对照模型：{system}"),
