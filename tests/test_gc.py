@@ -7,13 +7,16 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tryon import config, digests, gc, runs, variants
 from tryon.cli import main
 from tryon.errors import UserError
+from tryon.evaluation.protocols.features import FeatureCache
 from tryon.items import Done, run_shard
+from tryon.provenance import write_provenance
 
 SETTINGS = "results: results\ncascade: [base]\nstages: {base: {kind: parallel_unet, size: [64, 48]}}\n"
 KEY, FORMER = "0" * 16, "f" * 16
@@ -170,3 +173,28 @@ def test_without_a_list_of_shards_nobody_knows_what_is_current(tree: Path) -> No
     (tree / "results" / "pairs" / "shards.txt").unlink()
     with pytest.raises(UserError, match="nobody knows what is current"):
         gc.find(config.load("config.yaml"))
+
+
+def test_features_that_the_last_evaluation_did_not_ask_for_go(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = tree / "results" / "cache" / "features"
+    image_HWC = np.zeros((4, 3, 3), np.uint8)
+    FeatureCache(cache, "network").keep(image_HWC, np.ones(2, np.float32))
+    FeatureCache(cache, "network").keep(image_HWC + 1, np.ones(2, np.float32))
+    FeatureCache(cache, "former").keep(image_HWC, np.ones(2, np.float32))
+    (cache / "notes.txt").write_text("mine")
+    for path in cache.rglob("*.f32"):
+        os.utime(path, (time.time() - 9000, time.time() - 9000))
+    assert main(["gc", "--config", "config.yaml"]) == 0
+    assert "cache/features: all kept, no evaluation has ended yet" in capsys.readouterr().out
+    assert len(list(cache.rglob("*.f32"))) == 3
+    (tree / "results" / "evaluate").mkdir()
+    write_provenance(
+        tree / "results" / "evaluate" / "metrics.parquet", stage="evaluate", config="", code="", inputs={}, seconds=60
+    )
+    assert FeatureCache(cache, "network").read(image_HWC) is not None  # as an evaluation of these 60 seconds does
+    assert main(["gc", "--config", "config.yaml", "--dry-run"]) == 0
+    assert "cache/features: 2 files" in capsys.readouterr().out
+    assert main(["gc", "--config", "config.yaml"]) == 0
+    assert FeatureCache(cache, "network").read(image_HWC) is not None
+    assert FeatureCache(cache, "network").read(image_HWC + 1) is None
+    assert sorted(path.name for path in cache.iterdir()) == ["network", "notes.txt"]

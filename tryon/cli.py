@@ -47,6 +47,7 @@ COMMANDS = {
     ),
     "export": Command("tryon.export.export", "label maps, keypoints and cut-outs for other tools and trainers"),
     "score": Command("tryon.evaluation.score", "judge any folder of results against truths by a named protocol"),
+    "compare": Command("tryon.evaluation.compare", "what differs between two runs: settings, data, weights, scores"),
     "fit-pose": Command("tryon.fit.pose", "train a small mmpose model on own annotations"),
     "fit-segmenter": Command("tryon.fit.segmenter", "train a small segment-anything model on own annotations"),
 }

@@ -4,8 +4,9 @@
     tryon gc --config config.yaml
 
 Kept: every item that a table of a current shard names, the run's or an ablation row's, all items of a stage that still
-lacks tables (an interrupted run continues from them), results, training runs, logs and journals. So the next
-`snakemake` has nothing more to do than before. Going back to former photos or settings computes them again.
+lacks tables (an interrupted run continues from them), features of truths that the last evaluation asked for, results,
+training runs, logs and journals. So the next `snakemake` has nothing more to do than before. Going back to former
+photos or settings computes them again.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from tryon import config, digests, runs
+from tryon import config, digests, files, runs
 from tryon.errors import UserError
 from tryon.variants import Variants
 
@@ -29,7 +31,10 @@ NAMED_ELSEWHERE = {"embeddings": ("cutouts", "embedding")}
 TEMPORARY = re.compile(r"\..*\.[a-z0-9_]{8}\.tmp(\.[^.]+)?")  # tryon.files.write_atomic
 SHARD_FILE = re.compile(r"([0-9a-f]{16})\.(parquet|safetensors)(\.provenance\.json)?")
 CONFIG_FILE = re.compile(r"(config|ablation)-[0-9a-f]{16}\.json")
+FEATURES_FILE = re.compile(r"[0-9a-f]{64}\.f32")  # tryon.evaluation.protocols.features.FeatureCache
 TEMPORARY_AGE_S = 3600.0  # a writer by hand may be at work
+CLOCKS_S = 3600.0
+"""By how much the clocks of machines that share a disk may differ."""
 
 
 @dataclass
@@ -76,6 +81,7 @@ def find(cfg: config.Config, state: Path = runs.STATE, now_s: float | None = Non
             for folder in sorted(of_rows[stage])
         ),
         _former_rows(results / "variants", of_rows),
+        _unused_features(results, remarks),
         _former_configs(cfg, state),
         _temporary([results, state], time.time() if now_s is None else now_s),
     ]
@@ -144,6 +150,25 @@ def _former_rows(root: Path, of_rows: dict[str, set[str]]) -> Garbage:
     return garbage
 
 
+def _unused_features(results: Path, remarks: list[str]) -> Garbage:
+    """Kept features of truths that the last evaluation did not ask for: it touches each that it reads."""
+    folder = "cache/features"
+    garbage = Garbage(folder)
+    origin = results / "evaluate" / "metrics.parquet.provenance.json"
+    kept = [(path, size) for path, size in _files(results / folder) if FEATURES_FILE.fullmatch(path.name)]
+    if not origin.is_file():
+        if kept:
+            remarks.append(f"{folder}: all kept, no evaluation has ended yet")
+        return garbage
+    facts = files.read_json(origin)
+    finished_s = datetime.strptime(facts["finished"], "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    started_s = finished_s - facts["seconds"] - CLOCKS_S
+    for path, num_bytes in kept:
+        if path.stat().st_mtime < started_s:
+            garbage.add(path, num_bytes)
+    return garbage
+
+
 def _former_configs(cfg: config.Config, state: Path) -> Garbage:
     """Resolved settings of former runs, and of rows: a run writes its own at its start, and a row's for its jobs."""
     current = f"config-{digests.digest(cfg.of_jobs.model_dump(mode='json'))}.json"
@@ -178,14 +203,21 @@ def _files(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def remove(found: list[Garbage]) -> None:
-    """Delete the files, and the folders of items that they leave empty."""
+    """Delete the files, and the folders of items and features that they leave empty."""
     for garbage in found:
         # of an item, the record goes first: without it, what is left of a killed gc counts for nothing
         for path in sorted(garbage.files, key=lambda path: (path.suffix != ".json", path)):
             path.unlink(missing_ok=True)
-        for folder in {path.parent for path in garbage.files if garbage.kind.startswith("items/")}:
-            if not any(folder.iterdir()):
-                folder.rmdir()
+        if garbage.kind.startswith(("items/", "cache/")):
+            _remove_empty({path.parent for path in garbage.files})
+        if garbage.kind.startswith("cache/"):  # a folder per network, too
+            _remove_empty({path.parent.parent for path in garbage.files})
+
+
+def _remove_empty(folders: set[Path]) -> None:
+    for folder in folders:
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

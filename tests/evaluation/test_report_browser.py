@@ -18,6 +18,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from tiny_world import World
 
+from tryon import cli
+
 WIDTHS_PX = (1440, 390)
 OVER_THE_EDGE = """
     return [...document.querySelectorAll("body *")]
@@ -139,9 +141,16 @@ def ablation(judged: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.fixture(scope="module")
+def comparison(judged: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("compare") / "compare.html"
+    assert cli.main(["compare", str(judged.results), str(judged.results), "--html", str(out)]) == 0
+    return out
+
+
 @pytest.mark.parametrize("width_px", WIDTHS_PX)
 @pytest.mark.parametrize("fragment", ["", "#lang=zh"])
-@pytest.mark.parametrize("name", ["report", "data_page", "ablation"])
+@pytest.mark.parametrize("name", ["report", "data_page", "ablation", "comparison"])
 def test_a_page_is_whole(
     browser: Browser, request: pytest.FixtureRequest, name: str, width_px: int, fragment: str
 ) -> None:

@@ -46,6 +46,13 @@ class World:
 
         return cli.main([arguments[0], "--config", str(self.config), *map(str, arguments[1:])])
 
+    def train(self, stage: str) -> int:
+        folder = self.results / "train" / stage
+        return self.tryon(
+            "train", "--stage", stage, "--pairs", self.pairs, "--pack", *self.packs, "--results", self.results,
+            "--weights", folder / "weights.safetensors", "--summary", folder / "summary.json",
+        )  # fmt: skip
+
     @property
     def packs(self) -> list[Path]:
         return sorted((self.results / "pack").glob("*.safetensors"))
@@ -81,6 +88,13 @@ class World:
 
 def prepare(world: World) -> None:
     """Every stage up to pack, and untrained weights with the journal of a short run."""
+    pack(world)
+    for stage in SETTINGS["stages"]:
+        write_training(world, stage)
+
+
+def pack(world: World) -> None:
+    """Every stage up to pack."""
     results = world.results
     folders = {name: results / name for name in ("dataset", "pairs", "masks", "keypoints", "cutouts", "pack")}
     dataset = folders["dataset"]
@@ -94,17 +108,15 @@ def prepare(world: World) -> None:
         assert world.tryon(*step) == 0
     for key in (folders["pairs"] / "shards.txt").read_text().split():
         shard = ("--shard", folders["pairs"] / "shards" / f"{key}.tsv", *common)
-        masks, keypoints, cutouts, pack = (
+        masks, keypoints, cutouts, table = (
             folders[name] / f"{key}.parquet" for name in ("masks", "keypoints", "cutouts", "pack")
         )
         upstream = ("--masks", masks, "--keypoints", keypoints)
-        packed = pack.with_suffix(".safetensors")
+        packed = table.with_suffix(".safetensors")
         assert world.tryon("masks", *shard, "--out", masks) == 0
         assert world.tryon("keypoints", *shard, "--masks", masks, "--out", keypoints) == 0
         assert world.tryon("cutouts", *shard, *upstream, "--out", cutouts) == 0
-        assert world.tryon("pack", *shard, *upstream, "--cutouts", cutouts, "--out", packed, "--table", pack) == 0
-    for stage in SETTINGS["stages"]:
-        write_training(world, stage)
+        assert world.tryon("pack", *shard, *upstream, "--cutouts", cutouts, "--out", packed, "--table", table) == 0
 
 
 def write_training(world: World, name: str, seed: int = 0) -> None:

@@ -32,6 +32,7 @@ from tryon.evaluation.pair_lists import Pair, listed_pairs
 from tryon.evaluation.progress import progress
 from tryon.evaluation.protocols.scoring import NOT_GIVEN, Scorer, Seen
 from tryon.evaluation.provided import given_weights
+from tryon.evaluation.recorded import record_settings
 from tryon.evaluation.truths import read_truth
 from tryon.packed import PackedPhotos
 from tryon.provenance import write_provenance
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> None:
     }
     reasons |= extras_not_given(config)
     files.write_json(args.summary, summary.summarise(config, judge.table, pairs, dropped, metrics, report, reasons))
+    record_settings(config, args.summary.parent)
 
     seconds = time.monotonic() - started
     files.append_jsonl(

@@ -125,7 +125,7 @@ def trainings(results: Results, config: Config) -> list[Training]:
         facts = files.read_json(path)
         run_dir = results.root / facts["run_dir"]
         curves = loss_curves(_losses(run_dir, "train"), _losses(run_dir, "val"))
-        origin = _provenance(path.parent / "weights.safetensors")
+        origin = origin_of(path.parent / "weights.safetensors")
         found.append(Training(name, facts, curves, origin["seconds"] if origin else None))
     return found
 
@@ -154,13 +154,14 @@ def provenance(results: Results, config: Config) -> list[dict[str, Any]]:
     places.append(("evaluate", root / "evaluate" / "metrics.parquet"))
     rows = []
     for title, path in places:
-        origin = _provenance(path)
+        origin = origin_of(path)
         if origin is not None:
             rows.append({"title": title, **origin})
     return rows
 
 
-def _provenance(result: Path) -> dict[str, Any] | None:
+def origin_of(result: Path) -> dict[str, Any] | None:
+    """The provenance of a result, where it has one."""
     path = result.with_name(result.name + ".provenance.json")
     return files.read_json(path) if path.is_file() else None
 

@@ -6,6 +6,8 @@ Three comparisons, each pair by pair and inside the garment, of the list that co
 - free: a stage minus the strongest baseline that needs no training, at the stage's own size;
 - inherited: a stage fed by the stages before it minus the same stage fed with the truth ("oracle"), where evaluation
   judged that too: lines of the kind "oracle" in evaluate/summary.json, their numbers under the system "oracle".
+
+The last gives each stage its share of the final picture's error (`tryon.evaluation.blame`).
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tryon.evaluation.baselines import BASELINES
+from tryon.evaluation.blame import Blame, blame
 from tryon.evaluation.metrics import Metric
 from tryon.evaluation.report_quality import Summary, interval_of, metric_of, name_of, signed, texture_metric
-from tryon.evaluation.report_text import Text, same, say
-from tryon.evaluation.statistics import estimate
+from tryon.evaluation.report_text import Text, glued, join, same, say
+from tryon.evaluation.statistics import Estimate, estimate
 from tryon.evaluation.summary import verdict
 
 SHOWN = ("psnr", "gms", "lpips", "gradient_ratio", "mean_delta_e")
@@ -64,6 +68,8 @@ class StageRow:
         stage, size: of the stage.
         after: the picture after it, at the final size.
         oracle: on true input, at its own size.
+        share: of the final picture's squared error, in percent; empty where not every later stage has an oracle.
+        share_interval: its interval, or nothing.
         steps, free, inherited: as in the module's docstring.
     """
 
@@ -71,6 +77,8 @@ class StageRow:
     size: str
     after: dict[str, Value]
     oracle: dict[str, Value]
+    share: str
+    share_interval: str
     steps: dict[str, Gain | None]
     free: dict[str, Gain | None]
     inherited: dict[str, Gain | None]
@@ -118,6 +126,7 @@ def stages(summary: Summary, metrics: pd.DataFrame, list_name: str) -> Stages:
     final = summary["final_size"]
     shown = [metric_of(name) for name in SHOWN if (final, "cascade", chain[-1]["stage"], name) in means]
     scales = {metric.name: _scale(means, metric.name, final, chain) for metric in shown}
+    shared = _blame(wide, chain, bootstrap)
     rows = []
     for place, line in enumerate(chain):
         stage, size = line["stage"], line["made"]
@@ -139,10 +148,12 @@ def stages(summary: Summary, metrics: pd.DataFrame, list_name: str) -> Stages:
                 size,
                 after=_values(means, (final, "cascade", stage), shown, scales),
                 oracle=_values(means, (size, "oracle", stage), compared, {}),
+                share=_percent(shared.shares[place].mean) if shared else "",
+                share_interval=_percents(shared.shares[place]) if shared else "",
                 **gains,
             )
         )
-    fault, finding = _finding(rows, compared)
+    fault, finding = _finding(rows, compared, shared)
     return Stages(rows, shown, compared, any(row.oracle for row in rows), fault, finding)
 
 
@@ -217,32 +228,72 @@ def _gain(
     )
 
 
-def _finding(rows: Sequence[StageRow], compared: Sequence[Metric]) -> tuple[str | None, Text]:
-    """The stage to look at first, by the first of these that holds.
+def _blame(wide: pd.DataFrame, chain: Sequence[dict[str, str]], bootstrap: tuple[int, int]) -> Blame | None:
+    """Each stage's share of the final error; None where a later stage was not judged on true input."""
+    fed = [(line["made"], "cascade", line["stage"], "psnr") for line in chain]
+    true = [(line["made"], "oracle", line["stage"], "psnr") for line in chain[1:]]
+    if len(chain) < 2 or not {*fed, *true} <= set(wide.columns):
+        return None
+    pairs = wide[[*fed, *true]].dropna()
+    if pairs.empty:
+        return None
+    chain_db_SN = pairs[fed].to_numpy().T
+    oracle_db_SN = np.concatenate([chain_db_SN[:1], pairs[true].to_numpy().T])
+    num_resamples, seed = bootstrap
+    return blame(chain_db_SN, oracle_db_SN, num_resamples=num_resamples, seed=seed)
 
-    1. A stage that makes its input worse at the final size; the one that costs most, in likeness before texture.
-    2. From the last stage back, where the stages were judged on true input too: as long as a stage does better on the
-       truth, its loss is inherited; the first that does not, or the first stage of all, is where quality is lost.
-    3. The first stage that a baseline without training beats at the stage's own size.
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _percents(share: Estimate) -> str:
+    return "" if share.low is None or share.high is None else f"{100 * share.low:.0f} – {100 * share.high:.0f} %"
+
+
+def _finding(rows: Sequence[StageRow], compared: Sequence[Metric], shared: Blame | None) -> tuple[str | None, Text]:
+    """The stage to look at first.
+
+    1. Where every later stage was judged on true input too: the one with the largest share of the final error. A
+       stage that makes a bad input worse is then named besides, but not blamed: on true input it may do well.
+    2. Where shares are unknown or not told apart: a stage that makes its input worse at the final size; the one that
+       costs most, in likeness before texture.
+    3. Where shares are unknown: the first stage that a baseline without training beats at the stage's own size.
     """
-    for metric in compared:
-        harmful = [(gain, row) for row in rows if (gain := row.steps[metric.name]) and gain.verdict == "worse"]
-        if harmful:
-            gain, row = max(harmful, key=lambda found: abs(found[0].mean))
-            values = {"stage": row.stage, "by": gain.text, "metric": metric.title.split(",")[0], "before": gain.against}
-            return row.stage, say("stages.harmful", values)
+    harmful = _harmful(rows, compared)
     likeness = compared[0].name
-    if any(row.oracle for row in rows):
-        at_fault = rows[0]
-        for row in reversed(rows):
-            gain = row.inherited[likeness]
-            if gain is None or gain.verdict != "worse":
-                at_fault = row
-                break
-        return at_fault.stage, say("stages.walked_back", {"stage": at_fault.stage})
+    if shared is not None:
+        fault, finding = _most(rows, shared)
+        if harmful is not None:
+            finding = glued([finding, harmful[1]], " ", "") if fault else glued([harmful[1], finding], " ", "")
+        return fault or (harmful[0] if harmful else None), finding
+    if harmful is not None:
+        return harmful
     for row in rows:
         gain = row.free[likeness]
         if gain and gain.verdict == "worse":
             values = {"stage": row.stage, "rival": gain.against, "by": gain.text, "size": row.size.replace("x", " × ")}
             return row.stage, say("stages.beaten", values)
     return None, say("stages.no_fault")
+
+
+def _most(rows: Sequence[StageRow], shared: Blame) -> tuple[str | None, Text]:
+    """The stage with the largest share of the final error, and the sentence that says so."""
+    by_share = sorted(zip(shared.shares, rows, strict=True), key=lambda found: -found[0].mean)
+    named = [same(f"{row.stage} {row.share}") for _, row in by_share]
+    if not shared.is_clear:
+        return None, say("stages.alike", {"shares": join(named)})
+    row = by_share[0][1]
+    values = {"stage": row.stage, "share": row.share, "interval": row.share_interval, "others": join(named[1:])}
+    return row.stage, say("stages.costs_most", values)
+
+
+def _harmful(rows: Sequence[StageRow], compared: Sequence[Metric]) -> tuple[str, Text] | None:
+    """A stage that makes its input worse at the final size, the one that costs most; likeness before texture."""
+    for metric in compared:
+        found = [(gain, row) for row in rows if (gain := row.steps[metric.name]) and gain.verdict == "worse"]
+        if found:
+            gain, row = max(found, key=lambda each: abs(each[0].mean))
+            values = {"stage": row.stage, "by": gain.text, "metric": metric.title.split(",")[0], "before": gain.against}
+            return row.stage, say("stages.harmful", values)
+    return None

@@ -7,7 +7,10 @@ come from the stages, which word them in English, as their tables and logs do.
 # ruff: noqa: E501 (sentences, whose width in columns a formatter does not know)
 from __future__ import annotations
 
+from tryon.evaluation.compare_words import COMPARE_WORDS
+
 WORDS: dict[str, tuple[str, str]] = {
+    **COMPARE_WORDS,
     # ---- the page itself
     "page.skip": ("Skip to the content", "跳到正文"),
     "page.sections": ("Sections", "章节"),
@@ -208,6 +211,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "stages.free": ("against the best untrained, own size", "与最强的免训练基线相比，自己的尺寸"),
     "stages.oracle": ("fed with the truth, own size", "输入真值，自己的尺寸"),
     "stages.inherited": ("inherited, own size", "继承的损失，自己的尺寸"),
+    "stages.share": ("own error", "自身误差"),
+    "stages.share_of": ("share of the final squared error", "占最终平方误差的比例"),
     "stages.true_input": ("true input", "真实输入"),
     "stages.against": ("minus {what}", "减去{what}"),
     "stages.no_truth": (
@@ -218,9 +223,13 @@ WORDS: dict[str, tuple[str, str]] = {
         "<b>{stage}</b> makes its input worse: {by} {metric} against enlarging {before} without it.",
         "<b>{stage}</b> 使输入变差：与直接放大 {before} 相比 {metric} {by}。",
     ),
-    "stages.walked_back": (
-        "Quality is lost in <b>{stage}</b>: every later stage does better on true input, this one does not.",
-        "质量损失在 <b>{stage}</b>：其后各阶段用真实输入都更好，而它不会。",
+    "stages.costs_most": (
+        "Quality is lost in <b>{stage}</b>: {share} of the final picture's squared error is its own ({interval}); {others}.",
+        "质量损失在 <b>{stage}</b>：最终图片平方误差的 {share} 出自它本身（{interval}）；{others}。",
+    ),
+    "stages.alike": (
+        "The stages' own shares of the final picture's squared error are not told apart: {shares}.",
+        "各阶段自身占最终图片平方误差的比例分不出高下：{shares}。",
     ),
     "stages.beaten": (
         "No stage makes its input worse, but <b>{stage}</b> loses to {rival} already at its own {size} ({by}): "
@@ -237,8 +246,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{list}，衣服区域内。前几列把每个阶段之后的图片都放大到 {final}，因此各阶段可以相比。",
     ),
     "stages.inherited_is": (
-        "Inherited: the stage fed with what came before minus the stage fed with the truth.",
-        "继承的损失：该阶段以前面的结果为输入时的得分减去以真值为输入时的得分。",
+        "Inherited: the stage fed with what came before minus the stage fed with the truth. Own error: what of the final "
+        "picture's squared error a stage makes itself; it makes on true input, too, what it does not inherit.",
+        "继承的损失：该阶段以前面的结果为输入时的得分减去以真值为输入时的得分。自身误差：最终图片的平方误差中由该阶段自己造成的部分，"
+        "即它在真实输入上也会造成的那部分。",
     ),
     "stages.no_oracle": (
         "No stage was judged on true input, so what a stage inherits is not told from what it loses itself.",
@@ -302,6 +313,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "scores.direction_higher": ("↑ better", "↑ 更好"),
     "scores.direction_lower": ("↓ better", "↓ 更好"),
     "scores.direction_one": ("1 is ideal", "1 最理想"),
+    "scores.direction_zero": ("0 is ideal", "0 最理想"),
     "scores.enlarged": ("enlarged from {size}", "由 {size} 放大"),
     "scores.stage": ("cascade up to {stage}", "级联到 {stage} 为止"),
     "scores.reference": ("reference: {system}", "对照模型：{system}"),

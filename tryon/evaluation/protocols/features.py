@@ -6,8 +6,10 @@ own pictures alone.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol as Interface
@@ -156,7 +158,11 @@ class FeatureCache:
     def read(self, image_HWC: np.ndarray) -> np.ndarray | None:
         """float32 [num] of a uint8 RGB picture, or None where nobody has asked for it before."""
         path = self._path(image_HWC)
-        return np.frombuffer(path.read_bytes(), np.float32) if path.is_file() else None
+        if not path.is_file():
+            return None
+        with contextlib.suppress(PermissionError):  # a colleague's file; its owner's evaluations touch it
+            os.utime(path)  # `tryon gc` removes what the last evaluation did not ask for
+        return np.frombuffer(path.read_bytes(), np.float32)
 
     def keep(self, image_HWC: np.ndarray, features: np.ndarray) -> None:
         """Remember the features of a picture."""
