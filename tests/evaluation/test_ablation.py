@@ -57,6 +57,19 @@ def test_a_metric_whose_ideal_is_one_is_not_called_better_or_worse(made: tuple[W
     assert lines(made[1], metric="gradient_ratio")["verdict"].isna().all()
 
 
+def test_a_difference_of_rounding_is_no_verdict_however_sure(copied: World) -> None:
+    plan = plan_of(copied)
+    path = copied.results / "variants" / "rows" / f"{1:016x}" / "evaluate" / "metrics.parquet"
+    metrics = pd.read_parquet(path)
+    metrics.loc[metrics["metric"] == "psnr", "value"] -= SHIFTS_DB["guidance 1.5"] - 1e-6
+    metrics.to_parquet(path)
+    status, page = make(copied, plan)
+    assert status == 0
+    row = lines(page, list="test_unpaired", metric="psnr").loc["guidance 1.5"]
+    assert 0 < row["difference_low"] < 1e-5
+    assert row["verdict"] == "undecided"
+
+
 def test_only_pairs_that_all_rows_have_are_compared(copied: World) -> None:
     plan = plan_of(copied)
     path = copied.results / "variants" / "rows" / f"{1:016x}" / "evaluate" / "metrics.parquet"

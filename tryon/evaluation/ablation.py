@@ -173,17 +173,17 @@ def _list(rows: Sequence[Row], name: str, numbers: Sequence[Number], axis: plot.
 
 def _cells(numbers: Sequence[Number]) -> list[Cell]:
     metric = _metric(numbers[0].metric)
-    means = [number.value.mean for number in numbers]
+    means = [round(number.value.mean, metric.digits) for number in numbers]
     best = {"higher": max(means), "lower": min(means)}.get(metric.better) if len(set(means)) > 1 else None
     cells = []
-    for number in numbers:
+    for number, mean in zip(numbers, means, strict=True):
         value = number.value
         interval = "" if value.low is None else f"{value.low:.{metric.digits}f} – {value.high:.{metric.digits}f}"
         gain = None
         if number.difference is not None and number.verdict is not None:
             ends = interval_of(number.difference.as_dict(), metric)
             gain = Gain(number.verdict, signed(number.difference.mean, metric), ends)
-        cells.append(Cell(f"{value.mean:.{metric.digits}f}", interval, value.mean == best, gain))
+        cells.append(Cell(f"{value.mean:.{metric.digits}f}", interval, mean == best, gain))
     return cells
 
 

@@ -135,7 +135,7 @@ def _along(
     parts.append(_grid_line(LEFT_PX, y_of(first), WIDTH_PX - RIGHT_PX, y_of(first), "base"))
     for place, name in enumerate(axis.lines):
         own = sorted((row for row in rows if line_of(row, x_path) == name), key=lambda row: float(row.changes[x_path]))
-        shift = (place - (len(axis.lines) - 1) / 2) * 5  # whiskers of one x stand beside each other
+        shift = (place - (len(axis.lines) - 1) / 2) * 6  # whiskers of one x stand beside each other
         points = [(x_of(float(row.changes[x_path])) + shift, row) for row in own]
         path = " ".join(f"{x:.1f},{y_of(of_row[row.name].value.mean):.1f}" for x, row in points)
         colour, dash = COLOURS[place], DASHES[place]
@@ -214,7 +214,7 @@ def file_of(titled: Sequence[tuple[str, str, int]], axis: Axis) -> str:
         titled: title, content and height of each panel.
         axis: whose lines are named at the foot.
     """
-    num_columns = min(3, len(titled))
+    num_columns = min(4, len(titled))
     cell_height = max(height for _, _, height in titled) + 30
     num_lines = -(-len(titled) // num_columns)
     width, height = num_columns * (WIDTH_PX + 16) + 16, num_lines * cell_height + 34

@@ -174,7 +174,8 @@ def _means(
         if row.name != first and better in ("higher", "lower"):
             delta_N = wide[row.name].to_numpy() - wide[first].to_numpy()
             difference = estimate(delta_N, num_resamples=num_resamples, seed=seed)
-            said = verdict(difference, better)
+            is_shown = round(abs(difference.mean), METRIC[metric].digits) > 0  # bootstraps tell rounding apart
+            said = verdict(difference, better) if is_shown else "undecided"
         found.append(Number(list_name, row.name, metric, region, value, difference, said))
     return found
 

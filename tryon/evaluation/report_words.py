@@ -185,9 +185,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "ablation.how_table": (
         "Protocol <code>{protocol}</code>. Under each mean its 95 % interval, then the difference from {first}, pair by "
-        "pair: ▲ better, ▼ worse, ≈ the interval holds zero ({num} resamples, seed {seed}).",
+        "pair: ▲ better, ▼ worse, ≈ the interval holds zero, or the difference none of the digits shown ({num} resamples, "
+        "seed {seed}).",
         "协议 <code>{protocol}</code>。均值下面是它的 95 % 区间，再下面是与 {first} 的逐对差值：▲ 更好，▼ 更差，"
-        "≈ 区间包含零（重采样 {num} 次，种子 {seed}）。",
+        "≈ 区间包含零，或差值小于显示的位数（重采样 {num} 次，种子 {seed}）。",
     ),
     "ablation.compared_with": ("others are compared with it", "其他各行与它比较"),
     "ablation.pictures": ("The same pairs, row by row", "同样的试穿对，逐行对照"),
