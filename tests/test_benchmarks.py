@@ -17,6 +17,7 @@ TINY = {
         ["--pairs", "2", "--more-pairs", "3", "--height", "64", "--jobs", "2"],
         {"overhead", "again", "parallel", "peak_mb", "peak_mb_more"},
     ),
+    "evaluate_memory": (["--people", "6", "--pairs", "1", "2"], {"peak_mb", "kb_per_pair"}),
     "pack": (["--people", "6", "--height", "128"], {"speedup", "by_size"}),
     "train_step": (["--nets", "toy", "--repeats", "1"], {"nets", "goals"}),
     "kill": (["--kills", "4", "--damages", "12", "--races", "1"], {"kills", "damages", "full_disk", "races", "peer"}),

@@ -221,7 +221,7 @@ def measure(bench: Bench, pairs: Sequence[Pair], jobs: int) -> tuple[pd.DataFram
         here = bench.open()
         found = list(progress("evaluate", map(here.look, pairs), len(pairs)))
     else:
-        bench.open()  # a wrong file is told here, not as a broken pool
+        bench.closed().open()  # a wrong file is told here, not as a broken pool; these networks are let go of again
         # workers fork from a server that imports torch once and holds no threads
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__])
