@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
+import threading
 import time
 from pathlib import Path
 
@@ -127,6 +129,31 @@ def test_curves_take_back_what_an_interrupted_run_drew(tmp_path: Path) -> None:
     assert points == [(step, 0.9) for step in range(1, 7)] + [(step, 0.1) for step in range(7, 11)]
     assert (tmp_path / "samples/step-00000010.png").exists()
     assert curves.Tags()["images"] == ["samples"]
+
+
+def test_a_disk_that_fills_up_under_the_curves_is_a_sentence_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    journal = make(tmp_path, io.StringIO(), [])
+    journal.open_curves(0)
+    assert journal._writer is not None
+    (thread,) = [thread for thread in threading.enumerate() if type(thread).__name__ == "_AsyncWriterThread"]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(thread._record_writer, "write", full)
+    journal.metrics("train", 1, loss=0.5)
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    with pytest.raises(UserError, match="no space left for the journals"):
+        journal.metrics("train", 2, loss=0.5)
+    assert "Traceback" not in capfd.readouterr().err
+    stranger = threading.Thread(target=full)
+    stranger.start()
+    stranger.join()
+    assert "Traceback" in capfd.readouterr().err  # of a thread that keeps nothing, all is told
 
 
 def test_events_keep_lists_that_are_not_shown(tmp_path: Path) -> None:

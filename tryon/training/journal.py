@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,6 +97,7 @@ class Journal:
         if self._active:
             from torch.utils.tensorboard import SummaryWriter
 
+            _leave_kept_errors_to_who_writes_next()
             with self._disk():
                 self._writer = SummaryWriter(str(self.run_dir / "tensorboard"), purge_step=first_step + 1)
 
@@ -176,6 +178,17 @@ class Journal:
     def _print(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def _leave_kept_errors_to_who_writes_next() -> None:
+    """Print no traceback of a thread that keeps its error for its owner, as TensorBoard's writer does of a full disk."""
+    others = threading.excepthook
+
+    def hook(died: threading.ExceptHookArgs) -> None:
+        if died.exc_value is None or getattr(died.thread, "exception", None) is not died.exc_value:
+            others(died)
+
+    threading.excepthook = hook
 
 
 def _end_torn_line(path: Path) -> None:
