@@ -144,11 +144,16 @@ def test_a_disk_that_fills_up_under_the_curves_is_a_sentence_and_no_traceback(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(thread._record_writer, "write", full)
-    journal.metrics("train", 1, loss=0.5)
+
+    def write_on() -> None:
+        for step in range(1000):
+            journal.metrics("train", step, loss=0.5)
+            time.sleep(0.01)
+
+    with pytest.raises(UserError, match="no space left for the journals"):
+        write_on()
     thread.join(timeout=30)
     assert not thread.is_alive()
-    with pytest.raises(UserError, match="no space left for the journals"):
-        journal.metrics("train", 2, loss=0.5)
     assert "Traceback" not in capfd.readouterr().err
     stranger = threading.Thread(target=full)
     stranger.start()

@@ -181,7 +181,7 @@ class Journal:
 
 
 def _leave_kept_errors_to_who_writes_next() -> None:
-    """Print no traceback of a thread that keeps its error for its owner, as TensorBoard's writer does of a full disk."""
+    """Print no traceback of a thread that keeps its error for its owner, as TensorBoard's does where a disk is full."""
     others = threading.excepthook
 
     def hook(died: threading.ExceptHookArgs) -> None:
