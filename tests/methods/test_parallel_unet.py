@@ -9,7 +9,7 @@ import torch
 from mannequins import TINY, awake
 
 from tryon.config import NetworkConfig
-from tryon.methods.tryondiffusion.layers import Attention, ResBlock
+from tryon.methods.tryondiffusion.layers import Attention, ResBlock, attend
 from tryon.methods.tryondiffusion.parallel_unet import ParallelUNet
 
 
@@ -93,6 +93,26 @@ def test_attention_keeps_the_unnormalised_map_and_has_wide_heads() -> None:
     assert block.num_heads == 4
     x = 5 + 3 * torch.randn(2, 32, 4, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(block(x, None, None), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_attention_in_half_precision_rounds_its_result_alone(dtype: torch.dtype) -> None:
+    """So do its gradients: on a CPU it is computed in float32, under autocast too."""
+    draws = torch.Generator().manual_seed(0)
+    halves = [torch.randn(2, 3, num, 8, generator=draws).to(dtype).requires_grad_() for num in (5, 7, 7)]
+    wholes = [half.detach().float().requires_grad_() for half in halves]
+    with torch.autocast("cpu", torch.bfloat16):
+        attended = attend(*halves)
+    expected = torch.nn.functional.scaled_dot_product_attention(*wholes)
+    assert attended.dtype == dtype
+    assert torch.equal(attended, expected.to(dtype))
+    weights = torch.randn(expected.shape, generator=draws).to(dtype)
+    (attended * weights).sum().backward()
+    (expected * weights.float()).sum().backward()
+    for half, whole in zip(halves, wholes, strict=True):
+        assert half.grad is not None
+        assert whole.grad is not None
+        assert torch.equal(half.grad, whole.grad.to(dtype))
 
 
 @torch.no_grad()
