@@ -41,7 +41,7 @@ from tryon.evaluation.statistics import estimate
 from tryon.evaluation.trained import Trained, read_trained
 from tryon.evaluation.truths import read_truth
 from tryon.methods import make_stage
-from tryon.methods.conditions import collate, condition_arrays
+from tryon.methods.conditions import collate, packed_arrays
 from tryon.methods.interface import Conditions
 from tryon.methods.tryondiffusion.branches import GARMENT_CHANNELS
 from tryon.methods.tryondiffusion.denoising import DenoisingStage
@@ -133,18 +133,8 @@ class Run:
 
     def conditions(self, num: int) -> Conditions:
         """Of the first pairs."""
-        size_hw = self.link.stage.size_hw
-        return collate(
-            [
-                condition_arrays(
-                    self.packed.read(pair.person, size_hw),
-                    self.packed.read(pair.garment, size_hw),
-                    pair.category,
-                    size_hw,
-                )
-                for pair in self.pairs[:num]
-            ]
-        )
+        stage = self.link.stage
+        return collate([packed_arrays(self.packed, pair, stage.size_hw, stage.garment_hw) for pair in self.pairs[:num]])
 
 
 # ---- what a step costs

@@ -18,7 +18,7 @@ from tryon.evaluation.sample import sample_batch
 from tryon.evaluation.trained import Trained
 from tryon.evaluation.truths import read_truth
 from tryon.methods import make_stage
-from tryon.methods.conditions import condition_arrays
+from tryon.methods.conditions import packed_arrays
 from tryon.packed import PackedPhotos
 
 
@@ -42,8 +42,7 @@ def curve_of(results: Path, cfg: Config, name: str, list_name: str) -> list[list
         if pair.truth and pair.person in packed and pair.garment in packed
     ]
     truths = list(_truths(results, cfg, pairs, stage.size_hw))
-    photos = [[packed.read(photo, stage.size_hw) for photo in (pair.person, pair.garment)] for pair in pairs]
-    arrays = [condition_arrays(*two, pair.category, stage.size_hw) for two, pair in zip(photos, pairs, strict=True)]
+    arrays = [packed_arrays(packed, pair, stage.size_hw, stage.garment_hw) for pair in pairs]
     run_dir = results / files.read_json(results / "train" / name / "summary.json")["run_dir"]
     network = stage.build().eval().requires_grad_(False)
     points = []

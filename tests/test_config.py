@@ -55,6 +55,10 @@ def without_null(name: str) -> dict[str, Any]:
         ({"cutouts": {"sha256": "abc"}}, "cutouts.sha256: a sha256 has 64 hex digits (found 'abc')"),
         ({"pairs": {"split": {"train": 0.9}}}, "pairs.split: split.train + split.val + split.test must be 1"),
         ({"stages": {"base": {"kind": "imagen_sr", "size": [64, 48]}}}, "kind imagen_sr needs low_size"),
+        (
+            {"stages": {"base": {"kind": "parallel_unet", "size": [64, 48], "garment_size": [32, 24]}}},
+            "garment_size [32, 24] is smaller than size [64, 48]; leave it out, or raise it",
+        ),
         ({"stages": {"base": {"kind": "parallel_unet", "size": [64, 52]}}}, "size [64, 52]: this network needs a"),
         (imagen(network={"channels": [16, 32, 40]}), "channels [16, 32, 40]: an imagen U-Net needs multiples"),
         (imagen(train={"crop": [36, 32]}), "train.crop [36, 32]: this network needs"),
@@ -116,6 +120,19 @@ def test_the_papers_preset_samples_as_the_paper_does() -> None:
 def test_all_mistakes_come_at_once() -> None:
     said = mistakes(studoi={}, seeds=1)
     assert said.startswith("my.yaml: 2 mistakes")
+
+
+def test_the_garments_size_is_packed_and_given_to_all_that_make_pictures_of_a_size() -> None:
+    base = {"kind": "parallel_unet", "size": [64, 48]}
+    stages = {
+        "base": base,
+        "other": {**base, "garment_size": [256, 192]},
+        "unused": {**base, "garment_size": [512, 384]},
+    }
+    cfg = config.parse({"stages": stages, "cascade": ["base"], "references": ["other"]})
+    assert cfg.sizes == [(64, 48), (256, 192)]
+    assert cfg.garment_size_at((64, 48)) == (256, 192)
+    assert cfg.garment_size_at((256, 192)) == (256, 192)
 
 
 def test_sizes_of_another_aspect_ratio_are_refused() -> None:

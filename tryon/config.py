@@ -454,6 +454,9 @@ class StageConfig(Section):
     """Height and width of the pictures it makes."""
     low_size: Size | None = None
     """Super-resolution: height and width of the pictures it starts from."""
+    garment_size: Size | None = None
+    """Height and width of the garment photo that is warped to the person; null: size. A larger one keeps stripes and
+    prints that the canvas is too small for until they lie where they are worn."""
     network: NetworkConfig = NetworkConfig()
     """Width and depth."""
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -468,6 +471,15 @@ class StageConfig(Section):
             raise ValueError(f"kind {self.kind} {'needs' if upscales else 'takes no'} low_size")
         if self.train.crop is not None and self.kind != "imagen_sr":
             raise ValueError(f"train.crop is for kind imagen_sr, not {self.kind}: other networks see whole pictures")
+        return self
+
+    @model_validator(mode="after")
+    def _garment_size(self) -> StageConfig:
+        large = self.garment_size
+        if large is not None and any(side < own for side, own in zip(large, self.size, strict=True)):
+            raise ValueError(
+                f"garment_size {list(large)} is smaller than size {list(self.size)}; leave it out, or raise it"
+            )
         return self
 
     @model_validator(mode="after")
@@ -771,7 +783,13 @@ class Config(Section):
     def sizes(self) -> list[tuple[int, int]]:
         """Every size that a used stage reads, small to large."""
         stages = [self.stages[name] for name in self.used_stages]
-        return sorted({stage.size for stage in stages} | {stage.low_size for stage in stages if stage.low_size})
+        sizes = {size for stage in stages for size in (stage.size, stage.low_size, stage.garment_size)}
+        return sorted(size for size in sizes if size is not None)
+
+    def garment_size_at(self, size: Size) -> Size:
+        """Size of the garment photo that pictures of a size are made from: the largest of the used stages'."""
+        stages = [self.stages[name] for name in self.used_stages]
+        return max((stage.garment_size or size for stage in stages if stage.size == size), default=size)
 
     @model_validator(mode="after")
     def _stages(self) -> Config:

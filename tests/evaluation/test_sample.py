@@ -56,7 +56,8 @@ def test_a_chained_picture_is_what_the_stages_make_when_called_by_hand(judged: W
         network = stage.build()
         network.load_state_dict(load_file(judged.results / "train" / name / "weights.safetensors"))
         photos = [packed.read(photo, stage.size_hw) for photo in (pair["person"], pair["garment"])]
-        conditions = collate([condition_arrays(*photos, pair["category"], stage.size_hw)])
+        large = packed.read(pair["garment"], (64, 48))
+        conditions = collate([condition_arrays(*photos, pair["category"], stage.size_hw, large=large)])
         if low is not None:
             conditions = conditions.with_low(torch.from_numpy(to_network(low)).permute(2, 0, 1)[None])
         seeds = torch.tensor([seed_of(0, "sample", name, pair["pair_id"])])

@@ -103,9 +103,10 @@ def test_conditions_of_annotated_photos_are_those_of_the_packed_ones(run: World,
     assert wish.pair_id == pair["pair_id"]
     maker = dresser(run, tmp_path)
     person, garment = maker.prepare(wish)
-    for size_hw in packed.sizes:
-        expected = condition_arrays(*(packed.read(pair[role], size_hw) for role in files), "up", size_hw)
-        made = maker.conditions(person, garment, "up", size_hw)
+    for link in maker.trained:
+        size_hw, large = link.stage.size_hw, packed.read(pair["garment"], link.stage.garment_hw)
+        expected = condition_arrays(*(packed.read(pair[role], size_hw) for role in files), "up", size_hw, large=large)
+        made = maker.conditions(person, garment, "up", link.stage)
         assert made.keys() == expected.keys()
         for name, plane in expected.items():
             assert np.array_equal(made[name], plane), name
@@ -118,7 +119,8 @@ def test_without_annotation_the_label_map_alone_is_drafted(run: World, tmp_path:
     maker = dresser(run, tmp_path)
     person, garment = maker.prepare(Wish(**files, category="up", out=tmp_path / "o.png"))
     true = [packed.read(pair[role], (64, 48)) for role in files]
-    expected, made = condition_arrays(*true, "up", (64, 48)), maker.conditions(person, garment, "up", (64, 48))
+    expected = condition_arrays(*true, "up", (64, 48))
+    made = maker.conditions(person, garment, "up", maker.trained[-1].stage)
     assert iou(made["region_B1HW"], expected["region_B1HW"]) > 0.75
     assert iou(made["garment_mask_B1HW"], expected["garment_mask_B1HW"]) > 0.9
     assert np.array_equal(made["person_keypoints_BK3"], expected["person_keypoints_BK3"])

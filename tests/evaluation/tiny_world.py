@@ -11,7 +11,7 @@ SETTINGS = {
     "keypoints": {"source": "given"},
     "cutouts": {"source": "annotations"},
     "stages": {
-        "base": {"kind": "parallel_unet", "size": [32, 24]},
+        "base": {"kind": "parallel_unet", "size": [32, 24], "garment_size": [64, 48]},
         "sr64": {"kind": "parallel_unet_sr", "size": [64, 48], "low_size": [32, 24]},
         "regression": {"kind": "regression", "size": [32, 24]},
     },

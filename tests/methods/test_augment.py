@@ -60,21 +60,22 @@ def test_conditions_of_a_flipped_pair_are_the_flipped_conditions() -> None:
 
 def test_the_same_colour_change_hits_the_garment_in_both_pictures_and_nothing_else() -> None:
     person, garment = pair(1, SIZE_HW)
-    changed = augment(person, garment, seed=4, cfg=AugmentConfig(flip=0, colour=1.0))
-    for before, after in zip((person, garment), changed, strict=True):
+    changed = augment(person, [garment], seed=4, cfg=AugmentConfig(flip=0, colour=1.0))
+    photos = [changed[0], *changed[1]]
+    for before, after in zip((person, garment), photos, strict=True):
         is_garment_HW = before.garments_HW > 0
         assert np.array_equal(after.image_HWC[~is_garment_HW], before.image_HWC[~is_garment_HW])
         assert not np.array_equal(after.image_HWC[is_garment_HW], before.image_HWC[is_garment_HW])
-    colours = [np.unique(photo.image_HWC[photo.garments_HW > 0], axis=0) for photo in changed]
+    colours = [np.unique(photo.image_HWC[photo.garments_HW > 0], axis=0) for photo in photos]
     assert np.array_equal(*colours)  # the worn garment still has the colours of its photo
 
 
 def test_no_colour_change_is_exactly_none() -> None:
     person, garment = pair(1, SIZE_HW)
     assert same(recolour(person, np.eye(3), 0.0), person)
-    unchanged = augment(person, garment, seed=4, cfg=AugmentConfig(flip=0, colour=0, shift=0))
+    unchanged = augment(person, [garment], seed=4, cfg=AugmentConfig(flip=0, colour=0, shift=0))
     assert same(unchanged[0], person)
-    assert same(unchanged[1], garment)
+    assert same(unchanged[1][0], garment)
 
 
 def test_a_shift_moves_pixels_masks_and_keypoints_together() -> None:
@@ -97,14 +98,26 @@ def test_a_point_that_leaves_the_canvas_is_no_longer_visible() -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_augmentation_is_a_function_of_the_seed(seed: int) -> None:
     cfg = AugmentConfig(flip=0.5, colour=0.5, shift=0.1)
-    photos = pair(2, SIZE_HW)
-    first, again = augment(*photos, seed, cfg), augment(*photos, seed, cfg)
+    person, garment = pair(2, SIZE_HW)
+    first, again = (augment(person, [garment], seed, cfg) for _ in range(2))
     assert same(first[0], again[0])
-    assert same(first[1], again[1])
-    assert not same(first[0], augment(*photos, seed + 10, cfg)[0])
+    assert same(first[1][0], again[1][0])
+    assert not same(first[0], augment(person, [garment], seed + 10, cfg)[0])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_garment_is_changed_alike_at_every_size(seed: int) -> None:
+    person, garment = pair(2, SIZE_HW)
+    large = pair(2, (64, 48))[1]
+    cfg = AugmentConfig(flip=0.5, colour=1.0, shift=0.1)
+    both = augment(person, [garment, large], seed, cfg)[1]
+    assert [photo.size_hw for photo in both] == [SIZE_HW, (64, 48)]
+    for photo, changed in zip((garment, large), both, strict=True):
+        assert same(augment(person, [photo], seed, cfg)[1][0], changed)
 
 
 def test_the_flip_chance_is_kept() -> None:
-    photos = pair(2, SIZE_HW)
-    flipped = [same(augment(*photos, seed, AugmentConfig(flip=0.25))[1], flip(photos[1])) for seed in range(200)]
+    person, garment = pair(2, SIZE_HW)
+    cfg = AugmentConfig(flip=0.25)
+    flipped = [same(augment(person, [garment], seed, cfg)[1][0], flip(garment)) for seed in range(200)]
     assert 30 < sum(flipped) < 72  # 50 expected, 3.5 standard deviations

@@ -14,6 +14,7 @@ from tryon.config import SamplingConfig
 from tryon.geometry import keypoints_to_unit
 from tryon.methods.conditions import collate, condition_arrays, target_array
 from tryon.methods.interface import Conditions
+from tryon.packed import PackedPhoto
 
 SIZE_HW = (32, 24)
 
@@ -75,6 +76,36 @@ def test_keypoints_have_one_scale() -> None:
 def test_photos_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match=r"person/p0 is on a canvas of \(32, 24\)"):
         condition_arrays(*pair(0, SIZE_HW), "up", (64, 48))
+
+
+def striped(size_hw: tuple[int, int], num: int) -> PackedPhoto:
+    """A garment of `num` pairs of dark and bright upright stripes, each pair as wide as the others."""
+    garment = pair(0, size_hw)[1]
+    height, width = size_hw
+    left, right = 0.2 * width, 0.8 * width
+    phase_W = (np.arange(width * 8) / 8 - left) / (right - left) * num % 1
+    bright_W = (phase_W < 0.5).reshape(width, 8).mean(axis=1)  # by area, so that any size shows the same cloth
+    image_HWC = np.broadcast_to((40 + 180 * bright_W)[:, None], (height, width, 3)).astype(np.uint8)
+    return replace(garment, image_HWC=image_HWC)
+
+
+def test_a_large_garment_photo_keeps_stripes_that_the_canvas_is_too_small_for() -> None:
+    """The cut-out that attention reads stays that of the canvas; the warped copy comes from the large photo."""
+    person, _ = pair(0, SIZE_HW)
+    small, large = striped(SIZE_HW, 6), striped((256, 192), 6)
+    as_before = condition_arrays(person, small, "up", SIZE_HW)
+    found = condition_arrays(person, small, "up", SIZE_HW, large=large)
+    changed = {name for name in found if not np.array_equal(found[name], as_before[name])}
+    assert changed == {"prealigned_B3HW", "prealigned_mask_B1HW"}
+    # what a camera of the canvas's resolution would see: the same warp on a fine canvas, averaged
+    fine = condition_arrays(replace(pair(0, (256, 192))[0], keypoints_K3=person.keypoints_K3), large, "up", (256, 192))
+    seen_3HW = fine["prealigned_B3HW"].reshape(3, 32, 8, 24, 8).mean(axis=(2, 4))
+    inside_HW = fine["prealigned_mask_B1HW"].reshape(32, 8, 24, 8).min(axis=(1, 3)) == 1
+
+    def error(arrays: dict[str, np.ndarray]) -> float:
+        return float(np.abs(arrays["prealigned_B3HW"] - seen_3HW)[:, inside_HW].mean())
+
+    assert error(found) < 0.03 < 0.1 < error(as_before)
 
 
 def test_training_and_sampling_see_the_same_conditions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import normal_B, uniform_B
 from tryon.packed import METADATA_KEY
 
-SIZE_HW = (24, 16)
+SIZE_HW, LARGE_HW = (24, 16), (48, 32)
 NUM_TRAIN, NUM_VAL = 7, 3
 
 processes = multiprocessing.get_context("fork")
@@ -206,21 +206,26 @@ def write_data(folder: Path, *, white_person: int | None = None, num_shards: int
     bits_NHW[:, 4:12, 3:9] = 1
     keypoints_NK3 = rng.uniform(0.2, 0.8, (2 * num, 17, 3)).astype(np.float32)
     keypoints_NK3[..., 2] = 1
+    larger = LARGE_HW[0] // height
+    planes = {}
+    for size_hw, factor in ((SIZE_HW, 1), (LARGE_HW, larger)):
+        bits = bits_NHW.repeat(factor, axis=1).repeat(factor, axis=2)
+        image = image_NHWC.repeat(factor, axis=1).repeat(factor, axis=2)
+        of_size = {"image": image, "keypoints": keypoints_NK3, "labels": bits, "garments": bits, "regions": bits}
+        planes |= {f"{size_hw[0]}x{size_hw[1]}/{name}": plane for name, plane in of_size.items()}
     ids = [f"person/p{i}" for i in range(num)] + [f"garment/p{i}" for i in range(num)]
     for shard in range(num_shards):
         rows = np.arange(shard, 2 * num, num_shards)
         header = {
             "ids": [ids[row] for row in rows],
             "roles": [ids[row].split("/")[0] for row in rows],
-            "sizes": [list(SIZE_HW)],
+            "sizes": [list(SIZE_HW), list(LARGE_HW)],
             "agnostic": agnostic,
             "fill": 255,
         }
-        planes = {"image": image_NHWC, "keypoints": keypoints_NK3}
-        planes.update(dict.fromkeys(("labels", "garments", "regions"), bits_NHW))
         (folder / "pack").mkdir(parents=True, exist_ok=True)
         save_file(
-            {f"{height}x{width}/{name}": np.ascontiguousarray(plane[rows]) for name, plane in planes.items()},
+            {name: np.ascontiguousarray(plane[rows]) for name, plane in planes.items()},
             folder / "pack" / f"shard{shard}.safetensors",
             metadata={METADATA_KEY: json.dumps(header)},
         )

@@ -172,3 +172,13 @@ def test_digest_covers_what_is_learned_from_and_nothing_else(
     rig.write_data(tmp_path / "other_train", white_person=0)
     assert data_digest(pairs, CanvasPhotos(packed(tmp_path / "other_train"), rig.SIZE_HW)) != known
     assert data_digest(pairs[1:], photos) != known
+
+
+def test_a_larger_garment_photo_is_warped_and_belongs_to_the_data(data: Path, pairs: list[Pair]) -> None:
+    plain, large = (CanvasPhotos(packed(data), rig.SIZE_HW, size_hw) for size_hw in (None, rig.LARGE_HW))
+    assert [photo.size_hw for photo in plain.garments(pairs[0].garment)] == [rig.SIZE_HW]
+    assert [photo.size_hw for photo in large.garments(pairs[0].garment)] == [rig.SIZE_HW, rig.LARGE_HW]
+    assert data_digest(pairs, plain) != data_digest(pairs, large)
+    one, other = (next(fixed_batches(pairs, p, seed=0, purpose="x", batch_size=4)).conditions for p in (plain, large))
+    changed = {name for name, plane in one.tensors().items() if not torch.equal(plane, other.tensors()[name])}
+    assert {"prealigned_B3HW"} <= changed <= {"prealigned_B3HW", "prealigned_mask_B1HW"}

@@ -119,7 +119,9 @@ def open_judge(config: Config, index: pd.DataFrame, packs: Sequence[Path], resul
         {name: config.stages[name].size for name in config.cascade},
         {name: config.stages[name].size for name in config.references},
     )
-    return Judge(table, PackedPhotos(packs), sampled, data, formats.reader(config.dataset), config.pack.fill)
+    garment_hw = {entry.judged_hw: config.garment_size_at(entry.judged_hw) for entry in table}
+    reader = formats.reader(config.dataset)
+    return Judge(table, PackedPhotos(packs), sampled, data, reader, config.pack.fill, garment_hw)
 
 
 def judged_pairs(

@@ -23,7 +23,7 @@ from tryon.evaluation.metrics import colour_drift, compare, garment_delta_e, out
 from tryon.evaluation.pair_lists import Pair
 from tryon.evaluation.pictures import read_picture
 from tryon.evaluation.truths import Truth
-from tryon.methods.conditions import condition_arrays
+from tryon.methods.conditions import packed_arrays
 from tryon.methods.prealign import prealign
 from tryon.packed import PackedPhoto, PackedPhotos
 
@@ -131,6 +131,7 @@ class Judge:
         data: the data folder, where truths lie.
         reader: of their annotations.
         fill: grey level of borders, as packed.
+        garment_hw: size of the garment photo that baselines warp, by judged size; the same size where it lacks.
         lpips: where weights are given.
         extras: metrics of the final size that need models or label maps, where given.
     """
@@ -141,6 +142,7 @@ class Judge:
     data: Path
     reader: Reader
     fill: int
+    garment_hw: Mapping[Size, Size]
     lpips: Lpips | None = None
     extras: Extras | None = None
 
@@ -161,8 +163,9 @@ class Judge:
         """A pair at one size."""
         person = self.packed.read(pair.person, size_hw)
         garment = self.packed.read(pair.garment, size_hw)
-        arrays = condition_arrays(person, garment, pair.category, size_hw)
-        affine = condition_arrays(person, garment, pair.category, size_hw, partial(prealign, limbs=False))
+        garment_hw = self.garment_hw.get(size_hw, size_hw)
+        arrays = packed_arrays(self.packed, pair, size_hw, garment_hw)
+        affine = packed_arrays(self.packed, pair, size_hw, garment_hw, partial(prealign, limbs=False))
         free = baseline_pictures(person.image_HWC, arrays, affine)
         pictures = {}
         for entry in self.table:

@@ -32,7 +32,7 @@ from tryon.evaluation.pair_lists import Pair, listed_pairs, reasons_to_drop
 from tryon.evaluation.pictures import has_key, read_picture, write_picture
 from tryon.evaluation.trained import Trained, read_trained
 from tryon.evaluation.true_lows import TrueLows
-from tryon.methods.conditions import collate, condition_arrays
+from tryon.methods.conditions import collate, packed_arrays
 from tryon.methods.seeds import seed_of
 from tryon.ontology import CATEGORY_BIT
 from tryon.packed import PackedPhoto, PackedPhotos, check_quarantined, tables_beside
@@ -205,16 +205,8 @@ class ChainSampler:
 
     def _sample(self, chunk: Sequence[Pair], link: Trained, network: torch.nn.Module) -> list[np.ndarray]:
         """uint8 RGB pictures of a chunk."""
-        size_hw = link.stage.size_hw
-        arrays = [
-            condition_arrays(
-                self.packed.read(pair.person, size_hw),
-                self.packed.read(pair.garment, size_hw),
-                pair.category,
-                size_hw,
-            )
-            for pair in chunk
-        ]
+        stage = link.stage
+        arrays = [packed_arrays(self.packed, pair, stage.size_hw, stage.garment_hw) for pair in chunk]
         lows = None
         if self.true_lows is not None:
             lows = [self.true_lows.low(pair, link.stage) for pair in chunk]
@@ -229,14 +221,15 @@ class ChainSampler:
 
     def _key(self, pair: Pair, link: Trained) -> str:
         """Digest of everything the pair's picture depends on (its seed is a function of these)."""
-        size_hw = link.stage.size_hw
+        stage = link.stage
+        photos = [(pair.person, stage.size_hw), (pair.garment, stage.size_hw), (pair.garment, stage.garment_hw)]
         return digest(
             {
                 "version": self.version,
                 "weights": link.sha256,
-                "settings": config_digest(link.stage.cfg, self.cfg.of_stage(link.stage.name), self.cfg.seed),
+                "settings": config_digest(stage.cfg, self.cfg.of_stage(stage.name), self.cfg.seed),
                 "pair": [pair.pair_id, pair.category],
-                "photos": [self._photo_digest(photo, size_hw) for photo in (pair.person, pair.garment)],
+                "photos": [self._photo_digest(*photo) for photo in photos],
                 "low": self._low_key(pair, link),
             }
         )

@@ -39,6 +39,7 @@ from tryon.evaluation.trained import Trained, read_trained
 from tryon.geometry import Letterbox
 from tryon.items import Done
 from tryon.methods.conditions import condition_arrays
+from tryon.methods.interface import Stage
 from tryon.ontology import CATEGORIES, CATEGORY_BIT
 from tryon.prepare import cutouts, draft, keypoints, masks, pack
 from tryon.prepare.pack import Original, on_canvas
@@ -214,20 +215,20 @@ class Dresser:
             raise BadItem(f"{wish.person}: there is nowhere to put a garment of category {wish.category}")
         return person, garment
 
-    def conditions(self, person: Original, garment: Original, category: str, size_hw: tuple[int, int]) -> dict:
-        """What a stage of this size sees, as `condition_arrays`."""
-        fill = self.config.pack.fill
+    def conditions(self, person: Original, garment: Original, category: str, stage: Stage) -> dict[str, np.ndarray]:
+        """What a stage sees, as `condition_arrays`."""
+        fill, size_hw = self.config.pack.fill, stage.size_hw
         photos = on_canvas(person, size_hw, fill), on_canvas(garment, size_hw, fill)
-        return condition_arrays(*photos, category, size_hw)
+        return condition_arrays(*photos, category, size_hw, large=on_canvas(garment, stage.garment_hw, fill))
 
     def sample(self, ready: Sequence[tuple[Wish, Original, Original]]) -> list[np.ndarray]:
         """Pictures of the last stage, uint8 RGB."""
         lows: list[np.ndarray] | None = None
         for link in self.trained:
-            name, size_hw = link.stage.name, link.stage.size_hw
+            name = link.stage.name
             if name not in self._networks:
                 self._networks[name] = link.network(self.device)
-            arrays = [self.conditions(person, garment, wish.category, size_hw) for wish, person, garment in ready]
+            arrays = [self.conditions(person, garment, wish.category, link.stage) for wish, person, garment in ready]
             pair_ids = [wish.pair_id for wish, _, _ in ready]
             network = self._networks[name]
             lows = sample_batch(link, network, arrays, lows, pair_ids, self.config.sample, self.device)

@@ -6,6 +6,7 @@ garment follow by construction, and all of it is a function of an explicit seed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -24,13 +25,13 @@ GREY_AXIS = np.full(3, 1 / np.sqrt(3.0))
 
 
 def augment(
-    person: PackedPhoto, garment: PackedPhoto, seed: int, cfg: AugmentConfig
-) -> tuple[PackedPhoto, PackedPhoto]:
+    person: PackedPhoto, garments: Sequence[PackedPhoto], seed: int, cfg: AugmentConfig
+) -> tuple[PackedPhoto, list[PackedPhoto]]:
     """A changed copy of a pair, still a true pair.
 
     Args:
         person: the photo that becomes condition and target.
-        garment: the photo of the garment that the person wears.
+        garments: the photo of the garment that the person wears, at one size or at several.
         seed: the sample's seed; the same seed gives the same change.
         cfg: chances and strengths.
     """
@@ -38,13 +39,15 @@ def augment(
     is_flipped = draws.random() < cfg.flip
     colour = _colour_change(draws, cfg.colour)
     shift_yx = np.rint(draws.uniform(-cfg.shift, cfg.shift, 2) * person.size_hw).astype(int)
+    photos = [person, *garments]
     if is_flipped:
-        person, garment = flip(person), flip(garment)
+        photos = [flip(photo) for photo in photos]
     if cfg.colour > 0:
-        person, garment = recolour(person, *colour), recolour(garment, *colour)
+        photos = [recolour(photo, *colour) for photo in photos]
+    person, *changed = photos
     if shift_yx.any():
         person = shift(person, int(shift_yx[0]), int(shift_yx[1]))
-    return person, garment
+    return person, changed
 
 
 def flip(photo: PackedPhoto) -> PackedPhoto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -11,7 +12,22 @@ from tryon.images import to_network
 from tryon.methods.interface import Conditions
 from tryon.methods.prealign import prealign
 from tryon.ontology import CATEGORY_BIT
-from tryon.packed import PackedPhoto
+from tryon.packed import PackedPhoto, PackedPhotos
+
+Warp: TypeAlias = Callable[..., tuple[np.ndarray, np.ndarray]]
+
+
+class Pair(Protocol):
+    """A person and a garment to put on, by ids of packed photos."""
+
+    @property
+    def person(self) -> str: ...  # noqa: D102 (see the class)
+
+    @property
+    def garment(self) -> str: ...  # noqa: D102
+
+    @property
+    def category(self) -> str: ...  # noqa: D102
 
 
 def condition_arrays(
@@ -19,7 +35,8 @@ def condition_arrays(
     garment: PackedPhoto,
     category: str,
     size_hw: tuple[int, int],
-    warp: Callable[..., tuple[np.ndarray, np.ndarray]] = prealign,
+    warp: Warp = prealign,
+    large: PackedPhoto | None = None,
 ) -> dict[str, np.ndarray]:
     """The conditions of one pair, without batch axis.
 
@@ -29,6 +46,7 @@ def condition_arrays(
         category: "up", "down" or "dress": which cut-out is put on and which region is repainted.
         size_hw: the canvas that both photos have to be on.
         warp: `prealign`, or the same with a memory.
+        large: the garment photo at a larger size, which is then the one that is warped.
 
     Returns:
         Arrays under the names of `Conditions`' fields without the batch axis, float32, channels first.
@@ -39,10 +57,11 @@ def condition_arrays(
     bit = CATEGORY_BIT[category]
     region_HW1 = _bit_plane(person.regions_HW, bit)
     garment_mask_HW1 = _bit_plane(garment.garments_HW, bit)
+    source = large or garment
     warped_HWC, warped_mask_HW = warp(
-        garment.image_HWC,
-        garment_mask_HW1[..., 0],
-        garment.keypoints_K3,
+        source.image_HWC,
+        _bit_plane(source.garments_HW, bit)[..., 0],
+        source.keypoints_K3,
         person.keypoints_K3,
         category,
         size_hw,
@@ -60,6 +79,27 @@ def condition_arrays(
     arrays["person_keypoints_BK3"] = person.keypoints_K3.astype(np.float32)
     arrays["garment_keypoints_BK3"] = garment.keypoints_K3.astype(np.float32)
     return arrays
+
+
+def packed_arrays(
+    packed: PackedPhotos,
+    pair: Pair,
+    size_hw: tuple[int, int],
+    garment_hw: tuple[int, int],
+    warp: Warp = prealign,
+) -> dict[str, np.ndarray]:
+    """`condition_arrays` of a pair of packed photos.
+
+    Args:
+        packed: holds both photos at both sizes.
+        pair: ids and category.
+        size_hw: the canvas.
+        garment_hw: size of the garment photo that is warped (`Stage.garment_hw`).
+        warp: see `condition_arrays`.
+    """
+    person, garment = packed.read(pair.person, size_hw), packed.read(pair.garment, size_hw)
+    large = packed.read(pair.garment, garment_hw) if garment_hw != size_hw else None
+    return condition_arrays(person, garment, pair.category, size_hw, warp, large)
 
 
 def target_array(person: PackedPhoto) -> np.ndarray:

@@ -125,6 +125,7 @@ class Stage(ABC):
         cfg: its settings.
         size_hw: height and width of the pictures it makes.
         low_size_hw: height and width of the pictures it starts from; None for a first stage.
+        garment_hw: height and width of the garment photo that is warped to the person.
     """
 
     def __init__(self, name: str, cfg: StageConfig) -> None:
@@ -132,6 +133,7 @@ class Stage(ABC):
         self.cfg = cfg
         self.size_hw: tuple[int, int] = cfg.size
         self.low_size_hw: tuple[int, int] | None = cfg.low_size
+        self.garment_hw: tuple[int, int] = cfg.garment_size or cfg.size
 
     def laid_out(self, planes_BCHW: torch.Tensor) -> torch.Tensor:
         """Pictures in the order in memory that the network is to work in.

@@ -5,11 +5,12 @@ The trunk follows an affine map from joints to joints. Sleeves and trouser legs 
 and knee, and lie over the trunk.
 
 Maps go backwards, from canvas pixel to garment pixel, on a grid finer than the canvas which is then averaged: a
-garment photo usually shows the garment larger than the person does.
+garment photo usually shows the garment larger than the person does, and may be larger than the canvas itself.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -43,6 +44,7 @@ LIMBS = {"up": _ARMS, "dress": _ARMS, "down": _LEGS}
 """Joints of each limb, from the trunk outwards."""
 
 SUPERSAMPLING = 2
+"""Grid points per pixel of the canvas along each axis, at least; more where the garment photo is larger than twice."""
 JOINT_RADIUS = 0.3
 """The trunk reaches this far over a limb's root, as a share of the shoulder or hip width, so that no gap opens."""
 MAX_CONDITION = 25.0
@@ -69,7 +71,7 @@ def prealign(
         garment_keypoints_K3: of the garment photo, in [0, 1] of its canvas, with visibility.
         person_keypoints_K3: of the person photo, in [0, 1] of its canvas, with visibility.
         category: "up", "down" or "dress".
-        canvas_hw: height and width of the result.
+        canvas_hw: height and width of the result; the garment photo may have another size.
         limbs: whether sleeves and trouser legs follow their own limb; False is one affine map for all.
 
     Returns:
@@ -83,10 +85,11 @@ def prealign(
     is_garment_HW = garment_mask_HW > 0
     chains = _limb_chains(trunk, source_K3, target_K3, category) if limbs else []
     parts = _split(is_garment_HW, source_K3, [axis for axis, _ in chains], category)
-    layers = [_layer(garment_HWC, parts[0], _affine_map(trunk, canvas_hw))]
+    grid_HW2 = _fine_grid(canvas_hw, max(SUPERSAMPLING, math.ceil(garment_HWC.shape[0] / canvas_hw[0])))
+    layers = [_layer(garment_HWC, parts[0], _affine_map(trunk, grid_HW2))]
     for (_, bones), part_HW in zip(chains, parts[1:], strict=True):
         if part_HW.any():
-            layers.append(_layer(garment_HWC, part_HW, _chain_map(bones, canvas_hw)))
+            layers.append(_layer(garment_HWC, part_HW, _chain_map(bones, grid_HW2)))
     return _compose(layers, canvas_hw)
 
 
@@ -215,24 +218,25 @@ def _chain_distance(points_HW2: np.ndarray, chain_N2: np.ndarray) -> np.ndarray:
 
 
 def _segment_distance(points_HW2: np.ndarray, start_2: np.ndarray, end_2: np.ndarray) -> np.ndarray:
-    span_2 = end_2 - start_2
-    share_HW = np.clip((points_HW2 - start_2) @ span_2 / max(float(span_2 @ span_2), 1e-9), 0, 1)
-    return np.linalg.norm(points_HW2 - start_2 - share_HW[..., None] * span_2, axis=-1)
+    # axis by axis: five times as fast as on pairs (x, y), and this is what a warp spends its time on
+    (x, y), (across, down) = start_2, end_2 - start_2
+    xs_HW, ys_HW = points_HW2[..., 0] - x, points_HW2[..., 1] - y
+    share_HW = ((xs_HW * across + ys_HW * down) / max(across**2 + down**2, 1e-9)).clip(0, 1)
+    return np.sqrt((xs_HW - share_HW * across) ** 2 + (ys_HW - share_HW * down) ** 2)
 
 
-def _fine_grid(canvas_hw: tuple[int, int]) -> np.ndarray:
-    """Canvas coordinates (x, y) of the supersampled grid's pixel centres, [sH, sW, 2]."""
-    ys, xs = ((np.arange(size * SUPERSAMPLING, dtype=np.float64) + 0.5) / SUPERSAMPLING - 0.5 for size in canvas_hw)
+def _fine_grid(canvas_hw: tuple[int, int], fineness: int) -> np.ndarray:
+    """Canvas coordinates (x, y) of the pixel centres of a grid `fineness` times as fine, [sH, sW, 2]."""
+    ys, xs = ((np.arange(size * fineness, dtype=np.float64) + 0.5) / fineness - 0.5 for size in canvas_hw)
     return np.stack(np.meshgrid(xs, ys), axis=-1)
 
 
-def _affine_map(to_source_23: np.ndarray, canvas_hw: tuple[int, int]) -> np.ndarray:
-    return (_fine_grid(canvas_hw) @ to_source_23[:, :2].T + to_source_23[:, 2]).astype(np.float32)
+def _affine_map(to_source_23: np.ndarray, grid_HW2: np.ndarray) -> np.ndarray:
+    return (grid_HW2 @ to_source_23[:, :2].T + to_source_23[:, 2]).astype(np.float32)
 
 
-def _chain_map(bones: list[Bone], canvas_hw: tuple[int, int]) -> np.ndarray:
+def _chain_map(bones: list[Bone], grid_HW2: np.ndarray) -> np.ndarray:
     """Blend of the bones' maps, by inverse distance to the fourth: smooth at joints, sharp elsewhere."""
-    grid_HW2 = _fine_grid(canvas_hw)
     weights = [1 / (_segment_distance(grid_HW2, bone.start_2, bone.end_2) + 0.5) ** 4 for bone in bones]
     maps = [grid_HW2 @ bone.to_source_23[:, :2].T + bone.to_source_23[:, 2] for bone in bones]
     blended_HW2 = np.sum([weight[..., None] * mapped for weight, mapped in zip(weights, maps, strict=True)], axis=0)

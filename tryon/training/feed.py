@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tryon.digests import digest
 from tryon.errors import UserError
 from tryon.methods import seeds
 from tryon.methods.augment import augment
-from tryon.methods.conditions import collate, condition_arrays, target_array, worn_array
+from tryon.methods.conditions import Warp, collate, condition_arrays, target_array, worn_array
 from tryon.methods.interface import Conditions
 from tryon.methods.prealign import prealign
 from tryon.packed import PLANES, PackedPhoto, PackedPhotos
@@ -94,24 +94,39 @@ def read_pairs(path: Path | str, list_name: str, photos: PackedPhotos) -> tuple[
 
 
 class CanvasPhotos:
-    """Packed photos of one size, the first gigabyte of them kept in memory, and how to warp their garments."""
+    """Packed photos for one canvas, the first gigabyte of them kept in memory, and how to warp their garments.
 
-    def __init__(self, packed: PackedPhotos, size_hw: tuple[int, int]) -> None:
+    Args:
+        packed: the photos.
+        size_hw: the canvas.
+        garment_hw: size at which garments are warped; None: that of the canvas.
+    """
+
+    def __init__(
+        self, packed: PackedPhotos, size_hw: tuple[int, int], garment_hw: tuple[int, int] | None = None
+    ) -> None:
         self._packed = packed
-        self.size_hw = size_hw
-        self._cache: dict[str, PackedPhoto] = {}
+        self.size_hw, self.garment_hw = size_hw, garment_hw or size_hw
+        self._cache: dict[tuple[str, tuple[int, int]], PackedPhoto] = {}
         self._bytes_left = CACHE_BYTES
         self.warp = WarpMemo()
 
     def read(self, id_: str) -> PackedPhoto:
-        """One photo; treat its arrays as read-only."""
-        if id_ in self._cache:
-            return self._cache[id_]
-        photo = self._packed.read(id_, self.size_hw)
+        """One photo on the canvas; treat its arrays as read-only."""
+        return self._read(id_, self.size_hw)
+
+    def garments(self, id_: str) -> list[PackedPhoto]:
+        """A garment's photo on the canvas and, where that is another size, as it is warped."""
+        return [self._read(id_, size_hw) for size_hw in dict.fromkeys((self.size_hw, self.garment_hw))]
+
+    def _read(self, id_: str, size_hw: tuple[int, int]) -> PackedPhoto:
+        if (id_, size_hw) in self._cache:
+            return self._cache[id_, size_hw]
+        photo = self._packed.read(id_, size_hw)
         num_bytes = sum(plane.nbytes for plane in planes_of(photo).values())
         if num_bytes <= self._bytes_left:
             self._bytes_left -= num_bytes
-            self._cache[id_] = photo
+            self._cache[id_, size_hw] = photo
         return photo
 
 
@@ -127,15 +142,17 @@ def planes_of(photo: PackedPhoto) -> dict[str, np.ndarray]:
 
 
 def data_digest(pairs: Sequence[Pair], photos: CanvasPhotos) -> str:
-    """Digest of exactly what a stage learns from: these pairs and the content of their photos at this size.
+    """Digest of exactly what a stage learns from: these pairs and the content of their photos at its sizes.
 
     A photo of the test split, another size or another sharding of the same photos leaves it unchanged.
     """
-    ids = sorted({pair.person for pair in pairs} | {pair.garment for pair in pairs})
+    garments = {pair.garment for pair in pairs}
+    ids = sorted({pair.person for pair in pairs} | garments)
     return digest(
         {
             "pairs": [[pair.pair_id, pair.person, pair.garment, pair.category] for pair in pairs],
             "photos": {id_: _content(photos.read(id_)) for id_ in ids},
+            "garments": {id_: [_content(photo) for photo in photos.garments(id_)[1:]] for id_ in sorted(garments)},
         }
     )
 
@@ -164,15 +181,17 @@ def make_batch(samples: Sequence[tuple[Pair, int]], photos: CanvasPhotos, augmen
     """Read, augment (unless None) and stack pairs with their seeds."""
     targets, worn, conditions = [], [], []
     for pair, seed in samples:
-        person, garment = photos.read(pair.person), photos.read(pair.garment)
-        warp: Callable[..., tuple[np.ndarray, np.ndarray]] = photos.warp
+        person, garments = photos.read(pair.person), photos.garments(pair.garment)
+        warp: Warp = photos.warp
         if augment_cfg is not None:
-            person, garment = augment(person, garment, seed, augment_cfg)
+            person, garments = augment(person, garments, seed, augment_cfg)
             if augment_cfg.colour > 0 or augment_cfg.shift > 0:
                 warp = prealign  # no two warps are the same, so none is worth remembering
         targets.append(torch.from_numpy(target_array(person)))
         worn.append(torch.from_numpy(worn_array(person, pair.category)))
-        conditions.append(condition_arrays(person, garment, pair.category, photos.size_hw, warp))
+        conditions.append(
+            condition_arrays(person, garments[0], pair.category, photos.size_hw, warp, large=garments[-1])
+        )
     return Batch(
         target_B3HW=torch.stack(targets),
         worn_B1HW=torch.stack(worn),

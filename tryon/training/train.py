@@ -150,7 +150,8 @@ def read_data(stage: Stage, pairs: Path, packed: PackedPhotos) -> Data:
             "pairs.train_strategy"
         )
     val = val[: stage.cfg.train.val_pairs]
-    return Data(train, val, [*skipped, *skipped_val], CanvasPhotos(packed, stage.size_hw), packed.agnostic)
+    photos = CanvasPhotos(packed, stage.size_hw, stage.garment_hw)
+    return Data(train, val, [*skipped, *skipped_val], photos, packed.agnostic)
 
 
 def make_validation(config: Config, stage: Stage, data: Data) -> Validation | None:

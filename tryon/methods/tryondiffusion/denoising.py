@@ -23,8 +23,9 @@ from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B, normal_B, uniform_B
 
-GARMENT_SD = 0.1
-"""Typical error of the pasted garment on renders, in [-1, 1]; chosen by hand, not fitted."""
+GARMENT_SD, AROUND_SD = 0.1, 0.33
+"""Typical errors of the first guess, in [-1, 1], rounded from 48 unpaired pairs of the studio at 64x48: of the pasted
+garment where a garment is worn (0.107), and of what fills the region around it (0.333)."""
 ENLARGED_SD = 0.2
 """Typical error of an enlarged picture, in [-1, 1]."""
 TEXTURE_SD, COLOUR_SD = 0.6, 0.6
@@ -196,7 +197,7 @@ class DenoisingStage(Stage):
         if self.low_size_hw is None:
             no_level_B = torch.zeros(len(conditions), device=device)
             is_garment_B1HW = conditions.prealigned_mask_B1HW
-            spread_B1HW = PICTURE_SD + (GARMENT_SD - PICTURE_SD) * is_garment_B1HW
+            spread_B1HW = AROUND_SD + (GARMENT_SD - AROUND_SD) * is_garment_B1HW
             return Known(conditions, None, no_level_B, pasted_garment(conditions), spread_B1HW)
         low_B3hw = conditions.low_B3hw
         if low_B3hw is None or tuple(low_B3hw.shape[-2:]) != self.low_size_hw:
