@@ -62,3 +62,27 @@ def test_a_schedule_for_eps_keeps_a_trace_of_the_picture() -> None:
     schedule = Schedule("cosine", zero_terminal=False)
     assert 0 < schedule.alphas[-1] < 1e-3
     torch.testing.assert_close(schedule.alphas[:990], Schedule("cosine").alphas[:990])
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 5, 7, 10, 16, 20, 50, 250, 256, 1000])
+def test_steps_of_a_cosine_schedule_are_even_in_time(num_steps: int) -> None:
+    for shift in (1.0, 4.0):
+        even = (1000 - torch.arange(num_steps, dtype=torch.float64) * 1000 / num_steps).round().to(torch.int64) - 1
+        assert Schedule("cosine", shift).even_steps(num_steps) == even.tolist()
+
+
+@pytest.mark.parametrize("shift", [1.0, 4.0])
+def test_steps_of_a_linear_schedule_have_the_noise_of_a_cosine_one(shift: float) -> None:
+    linear, cosine = Schedule("linear", shift), Schedule("cosine", shift)
+    found, wanted = linear.sigmas[linear.even_steps(20)], cosine.sigmas[cosine.even_steps(20)]
+    torch.testing.assert_close(found, wanted, rtol=0.02, atol=0)  # half a row of the table, near the picture
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_no_step_is_visited_twice(schedule: Schedule) -> None:
+    for num_steps in (1, 3, 250, 600, 999, 1000):
+        steps = schedule.even_steps(num_steps)
+        assert len(steps) == num_steps
+        assert steps[0] == 999
+        assert all(later < earlier for earlier, later in zip(steps[:-1], steps[1:], strict=True))
+        assert steps[-1] >= 0

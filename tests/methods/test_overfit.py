@@ -28,13 +28,19 @@ from tryon.training.loop import Trainer
 
 NUM = 8
 PLAIN = {**TINY, "residual": False, "prealigned": False}
+LONGER = {"num_steps": 800, "batch_size": 2 * NUM, "lr": 6e-3}
 # At shift 1 a plain network reads most pictures off x_t itself: after 600 steps its loss was low, but from noise it
 # drew some other top that fits the person, at 14 dB. More noise leaves it the conditions alone to learn from: 38 dB.
-# (v needs longer than a test may take: 16 dB after as many steps.)
+# v and eps have the noise in x_t to hand on besides, and take longer: after 400, 600, 800 steps v draws at 28, 30, 33
+# dB, eps at 22, 27, 33. The noisier x_t, the more an error of eps is one of the picture: at shift 5 it ends 6 dB lower.
 FORMS: dict[str, dict[str, Any]] = {
     "default": {"network": TINY},
     "plain": {"network": PLAIN, "diffusion": {"shift": 5.0}},
+    "v": {"network": PLAIN, "diffusion": {"target": "v", "shift": 3.0}, "train": LONGER},
+    "eps": {"network": PLAIN, "diffusion": {"target": "eps", "shift": 2.0}, "train": LONGER},
 }
+# one worker learns a form once
+EACH_FORM = [pytest.param(form, marks=pytest.mark.xdist_group(f"overfit {form}")) for form in FORMS]
 PARTS = ("person", "garment", "pose")  # a pair's number has one bit for each
 
 
@@ -53,8 +59,11 @@ class Learnt:
 
     def psnr_db(self, picture_B3HW: torch.Tensor) -> float:
         """Against the truth, inside the repainted region of all eight."""
-        error_B3HW = (picture_B3HW - self.target_B3HW).square()
-        return 10 * math.log10(4 / error_B3HW[self.inside].mean().item())
+        return 20 * math.log10(2 / self.rms(picture_B3HW - self.target_B3HW))
+
+    def rms(self, difference_B3HW: torch.Tensor) -> float:
+        """Inside the repainted region, which all eight have in common."""
+        return difference_B3HW[self.inside].square().mean().sqrt().item()
 
     @property
     def inside(self) -> torch.Tensor:
@@ -91,24 +100,27 @@ def crossed(number: int, size_hw: tuple[int, int] = (16, 12)) -> tuple[PackedPho
 
 @cache
 def learnt(form: str) -> Learnt:
-    """400 optimizer steps of `Trainer`, about 16 CPU seconds."""
+    """400 optimizer steps of `Trainer`, about 16 CPU seconds; v and eps: 40."""
     train = {
         "num_steps": 400, "batch_size": NUM, "lr": 3e-3, "warmup_steps": 20, "ema_decay": 0.98, "weight_decay": 0.0,
         "device": "cpu",
     }  # fmt: skip
-    tiny = stage(**FORMS[form], train=train)
+    tiny = stage(**{**FORMS[form], "train": {**train, **FORMS[form].get("train", {})}})
     pairs = [crossed(number) for number in range(NUM)]
     target_B3HW = torch.stack([torch.from_numpy(target_array(person)) for person, _ in pairs])
     conditions = collate([condition_arrays(*photos, "up", tiny.size_hw) for photos in pairs])
-    trainer = Trainer(tiny, Accelerator(cpu=True))
     worn_B1HW = torch.stack([torch.from_numpy(worn_array(person, "up")) for person, _ in pairs])
-    names = [f"pair{index}" for index in range(NUM)]
+    trainer = Trainer(tiny, Accelerator(cpu=True))
+    num = tiny.cfg.train.batch_size
+    index = torch.arange(num) % NUM
+    pictures = target_B3HW[index], worn_B1HW[index], conditions.select(index)
+    names = [f"pair{number}" for number in index.tolist()]
     for step in range(tiny.cfg.train.num_steps):
-        trainer.step(step, [Batch(target_B3HW, worn_B1HW, conditions, torch.arange(NUM) + NUM * step, names)])
+        trainer.step(step, [Batch(*pictures, torch.arange(num) + num * step, names)])
     return Learnt(tiny, trainer.ema.network, target_B3HW, conditions)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EACH_FORM)
 def test_eight_pairs_are_drawn_from_noise_at_30_db(form: str) -> None:
     known = learnt(form)
     for sampling in ({"sampler": "ddim", "num_steps": 20}, {"sampler": "dpmpp", "num_steps": 20}):
@@ -117,15 +129,17 @@ def test_eight_pairs_are_drawn_from_noise_at_30_db(form: str) -> None:
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EACH_FORM)
 def test_what_is_drawn_follows_each_condition(form: str, part: str) -> None:
-    """Another person, garment or pose alone moves the picture as far as it moves the truth, within a tenth."""
+    """Another person, garment or pose alone, under the same noise, makes the picture that belongs to it.
+
+    It moves the repainted region as far as it moves the truth, within a tenth, and to where that is, at 30 dB.
+    """
     known = learnt(form)
-    drawn_B3HW = known.drawn(known.conditions, num_steps=20)
     other = torch.arange(NUM) ^ (1 << PARTS.index(part))
-
-    def moved(picture_B3HW: torch.Tensor) -> float:
-        return (picture_B3HW[other] - picture_B3HW)[known.inside].square().mean().sqrt().item()
-
-    assert moved(known.target_B3HW) > 0.4
-    assert moved(drawn_B3HW) == pytest.approx(moved(known.target_B3HW), rel=0.1)
+    before_B3HW = known.drawn(known.conditions, num_steps=20)
+    after_B3HW = known.drawn(known.conditions.select(other), num_steps=20)
+    truth = known.rms(known.target_B3HW[other] - known.target_B3HW)
+    assert truth > 0.4
+    assert known.rms(after_B3HW - before_B3HW) == pytest.approx(truth, rel=0.1)
+    assert known.psnr_db(after_B3HW[other]) >= 30

@@ -27,7 +27,10 @@ PICTURE_SD = 0.5
 
 
 def make_sampler(name: Sampler, schedule: Schedule, num_steps: int) -> tuple[Any, list[int]]:
-    """A diffusers scheduler on our table, set to num_steps steps that start at t = 1 ("trailing").
+    """A diffusers scheduler for num_steps steps that start at t = 1 and are even in noise.
+
+    It is given a table of the visited levels alone. On the whole table not all of the library's samplers can be told
+    which steps to take, and its DDIM goes down by T // num_steps, which is not where its next step starts.
 
     Args:
         name: ddim (deterministic), ddpm (ancestral), dpmpp (DPM-Solver++ 2M) or unipc.
@@ -39,17 +42,11 @@ def make_sampler(name: Sampler, schedule: Schedule, num_steps: int) -> tuple[Any
     """
     if num_steps > schedule.num_timesteps:
         raise ValueError(f"{num_steps} sampling steps, but the schedule has {schedule.num_timesteps}")
-    alpha_bars = _with_a_trace(schedule.alpha_bars)
-    scheduler = _on_table(name, alpha_bars, num_steps)
-    steps = scheduler.timesteps.tolist()
-    if name == "ddim" and schedule.num_timesteps % num_steps:
-        # the library's DDIM goes down by T // num_steps, which is not where its next step starts: it gets a table
-        # of the visited levels alone
-        scheduler = _on_table(name, alpha_bars[sorted(steps)], num_steps)
-    return scheduler, steps
+    steps = schedule.even_steps(num_steps)
+    return _on_table(name, _with_a_trace(schedule.alpha_bars)[sorted(steps)]), steps
 
 
-def _on_table(name: Sampler, alpha_bars: torch.Tensor, num_steps: int) -> Any:  # noqa: ANN401 (a diffusers scheduler)
+def _on_table(name: Sampler, alpha_bars: torch.Tensor) -> Any:  # noqa: ANN401 (a diffusers scheduler)
     import diffusers
 
     common = {
@@ -69,7 +66,7 @@ def _on_table(name: Sampler, alpha_bars: torch.Tensor, num_steps: int) -> Any:  
         scheduler = library.UniPCMultistepScheduler(**common, solver_order=2, predict_x0=True)
     else:
         raise ValueError(f"no sampler {name!r}; there are ddim, ddpm, dpmpp, unipc")
-    scheduler.set_timesteps(num_steps)
+    scheduler.set_timesteps(len(alpha_bars))
     return scheduler
 
 
@@ -105,7 +102,8 @@ def _with_a_trace(alpha_bars: torch.Tensor) -> torch.Tensor:
 
 def _betas(alpha_bars: torch.Tensor) -> list[float]:
     before = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bars[:-1]])
-    return (1 - alpha_bars / before).tolist()
+    # the library keeps them in float32, where a step that leaves less of the signal leaves none, whose log is no number
+    return (1 - alpha_bars / before).clamp(max=1 - MIN_ALPHA_BAR).tolist()
 
 
 @torch.no_grad()
