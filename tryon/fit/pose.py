@@ -6,8 +6,8 @@ keypoints of persons and garments. The model, its augmentations and its schedule
 
     tryon fit-pose --config config.yaml --data DIR --out DIR [--start resources/pose/pose.pth] [--epochs N]
 
-writes OUT/pose_config.py, OUT/pose.pth (weights only), OUT/pose.json (sha256, command, scores on held-out photos)
-and OUT/work/ (crops and mmpose's log; can be deleted).
+writes pose_config.py, pose.pth (weights only), pose.json (sha256, command, scores on held-out photos) and a folder
+`work` (crops and mmpose's log; can be deleted) into OUT.
 """
 
 from __future__ import annotations
