@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import Any
 
-from tryon.evaluation.judge import enlarged, entries
+import numpy as np
+import pytest
+
+from tryon.evaluation.judge import Entry, Judge, enlarged, entries
+from tryon.evaluation.pair_lists import Pair
+from tryon.packed import PackedPhoto
 
 
 def test_every_stage_is_judged_at_its_size_and_everything_at_the_final_one() -> None:
@@ -35,3 +41,28 @@ def test_a_picture_of_the_right_size_is_judged_as_it_is() -> None:
     """Should a stage fail to keep the person, that must show."""
     picture_HWC = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
     assert enlarged(picture_HWC, np.zeros_like(picture_HWC), np.zeros((16, 12))) is picture_HWC
+
+
+class Blank:
+    """Packed photos of one grey, all garment and all region, at any size; remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, tuple[int, int]]] = []
+
+    def read(self, id_: str, size_hw: tuple[int, int]) -> PackedPhoto:
+        self.asked.append((id_, size_hw))
+        ones_HW = np.ones(size_hw, np.uint8)
+        image_HWC = np.full((*size_hw, 3), 128, np.uint8)
+        return PackedPhoto(id_, image_HWC, 0 * ones_HW, ones_HW, ones_HW, np.zeros((17, 3), np.float32))
+
+
+@pytest.mark.parametrize("garment_hw", [(32, 24), (64, 48)])
+def test_baselines_warp_the_garment_photo_that_the_networks_are_given(garment_hw: tuple[int, int]) -> None:
+    size_hw = (32, 24)
+    paste = Entry("baseline", "paste", "", size_hw, size_hw)
+    pair = Pair("p__g", "test_unpaired", "person/p", "garment/g", "up", None, None)
+    packed: Any = Blank()
+    judge = Judge([paste], packed, {}, Path(), packed, 255, {size_hw: garment_hw})
+    assert judge.view(pair, size_hw).pictures[paste].shape == (*size_hw, 3)
+    assert {size for id_, size in packed.asked if id_ == "garment/g"} == {size_hw, garment_hw}
+    assert {size for id_, size in packed.asked if id_ == "person/p"} == {size_hw}
