@@ -35,6 +35,11 @@ def imagen(**changes: Any) -> dict[str, Any]:
     }
 
 
+def warping(name: str, **network: bool) -> dict[str, Any]:
+    """The stages of BASE, one of which is given a large garment photo."""
+    return {"stages": {name: {**BASE["stages"][name], "garment_size": [256, 192], "network": network}}}
+
+
 def without_null(name: str) -> dict[str, Any]:
     """The stages of BASE, one of which is never trained without its garment."""
     return {**BASE["stages"], name: {**BASE["stages"][name], "diffusion": {"condition_dropout": 0}}}
@@ -58,6 +63,15 @@ def without_null(name: str) -> dict[str, Any]:
         (
             {"stages": {"base": {"kind": "parallel_unet", "size": [64, 48], "garment_size": [32, 24]}}},
             "garment_size [32, 24] is smaller than size [64, 48]; leave it out, or raise it",
+        ),
+        (
+            warping("base", prealigned=False, residual=False),
+            "garment_size [256, 192] is the size of the photo that is warped, and no warped garment is looked at here; "
+            "leave it out, or set network.prealigned to true",
+        ),
+        (
+            warping("up", prealigned=False),
+            "garment_size [256, 192] is the size of the photo that is warped, and no warped garment is looked at here",
         ),
         ({"stages": {"base": {"kind": "parallel_unet", "size": [64, 52]}}}, "size [64, 52]: this network needs a"),
         (imagen(network={"channels": [16, 32, 40]}), "channels [16, 32, 40]: an imagen U-Net needs multiples"),

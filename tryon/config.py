@@ -480,6 +480,12 @@ class StageConfig(Section):
             raise ValueError(
                 f"garment_size {list(large)} is smaller than size {list(self.size)}; leave it out, or raise it"
             )
+        starts_from_paste = self.network.residual and self.low_size is None
+        if large is not None and not self.network.prealigned and not starts_from_paste:
+            raise ValueError(
+                f"garment_size {list(large)} is the size of the photo that is warped, and no warped garment is looked "
+                "at here; leave it out, or set network.prealigned to true"
+            )
         return self
 
     @model_validator(mode="after")
