@@ -35,7 +35,8 @@ from tryon.provenance import commit, machine
 
 PRESET = "config/presets/studio.yaml"
 LIST, CURVE_LIST = "test_unpaired", "val_unpaired"
-METRICS = ("psnr", "gms")
+DIGITS = {"psnr": 2, "gms": 4}
+"""The two metrics that systems are compared in, and how many digits their tables show."""
 SEEDED = re.compile(r"(?P<row>.+)_(?P<seed>\d+)")
 RIVALS = ("keep", "paste", "mean_colour", "paste_mean_fill")
 """The baselines that the base stage is to beat by 3 dB; those with bent sleeves, its own first guess, stand beside."""
@@ -75,9 +76,9 @@ def main() -> None:
 
 
 def at_base_size(metrics: pd.DataFrame, cfg: Config) -> pd.DataFrame:
-    """PSNR and gradient similarity inside the garment of every system at the base stage's own size."""
+    """Scores inside the garment of every system at the base stage's own size."""
     size = "x".join(map(str, cfg.stages[cfg.cascade[0]].size))
-    rows = metrics[(metrics["list"] == LIST) & (metrics["region"] == "garment") & metrics["metric"].isin(METRICS)]
+    rows = metrics[(metrics["list"] == LIST) & (metrics["region"] == "garment")]
     rows = rows[(rows["size"] == size)].copy()
     rows["system"] = rows["system"].where(rows["system"] != "cascade", cfg.cascade[0])
     return rows
@@ -100,26 +101,30 @@ def with_interval(values: pd.Series, digits: int, sign: str = "") -> tuple[str, 
 def base_table(scores: pd.DataFrame, cfg: Config) -> dict[str, dict[str, list[float]]]:
     """Print the base stage, its rivals, and its lead over each, pair by pair."""
     base = cfg.cascade[0]
-    print("| | PSNR, dB | gradient similarity | lead of the base, dB | lead, similarity |\n|---|---|---|---|---|")
+    print("| | PSNR, dB | gradient similarity | lead of the base, dB | lead, similarity | sharpness (truth: 1) |")
+    print("|---|---|---|---|---|---|")
     found: dict[str, dict[str, list[float]]] = {}
     for system in [base, *BASELINES, *(name for name in cfg.references if not SEEDED.fullmatch(name))]:
         cells, found[system] = [], {}
-        for metric, digits in zip(METRICS, (2, 3), strict=True):
+        for metric, digits in DIGITS.items():
             text, found[system][metric] = with_interval(values_of(scores, system, metric), digits)
             cells.append(text)
-        for metric, digits in zip(METRICS, (2, 3), strict=True):
-            if system != base:
-                lead = values_of(scores, base, metric) - values_of(scores, system, metric)
-                text, found[system][f"{metric}_lead"] = with_interval(lead, digits, "+")
-                cells.append(text)
-        print(f"| {system} | {' | '.join([*cells, '–', '–'][:4])} |")
+        for metric, digits in DIGITS.items():
+            if system == base:
+                cells.append("–")
+                continue
+            lead = values_of(scores, base, metric) - values_of(scores, system, metric)
+            text, found[system][f"{metric}_lead"] = with_interval(lead, digits, "+")
+            cells.append(text)
+        text, found[system]["sharpness"] = with_interval(values_of(scores, system, "gradient_ratio"), 2)
+        print(f"| {system} | {' | '.join([*cells, text])} |")
     rivals = [found[name]["psnr_lead"] for name in RIVALS]
     print(f"\nsmallest lead over {', '.join(RIVALS)}: {min(lead[0] for lead in rivals):+.2f} dB\n")
     return found
 
 
 def ablation_table(scores: pd.DataFrame, cfg: Config) -> dict[str, dict[str, object]]:
-    """Print each row's mean over its seeds, the seeds themselves, and the difference to `full` over pairs."""
+    """Print each row's mean over its seeds, and its difference to the first row, pair by pair; in dB each seed, too."""
     rows: dict[str, list[str]] = {}
     for name in cfg.references:
         if match := SEEDED.fullmatch(name):
@@ -130,17 +135,20 @@ def ablation_table(scores: pd.DataFrame, cfg: Config) -> dict[str, dict[str, obj
     mean_of = {
         (row, metric): pd.concat([values_of(scores, name, metric) for name in names], axis=1).mean(axis=1)
         for row, names in rows.items()
-        for metric in METRICS
+        for metric in DIGITS
     }
-    print(f"| | PSNR, dB | each seed | to {first}, dB | gradient similarity |\n|---|---|---|---|---|")
+    print(f"| | PSNR, dB | each seed | to {first}, dB | gradient similarity | to {first} |\n|---|---|---|---|---|---|")
     found: dict[str, dict[str, object]] = {}
     for row, names in rows.items():
-        text, interval = with_interval(mean_of[row, "psnr"], 2)
         seeds = [round(float(values_of(scores, name, "psnr").mean()), 3) for name in names]
-        difference, numbers = with_interval(mean_of[row, "psnr"] - mean_of[first, "psnr"], 2, "+")
-        shown, gms = with_interval(mean_of[row, "gms"], 3)
-        print(f"| {row} | {text} | {', '.join(f'{seed:.2f}' for seed in seeds)} | {difference} | {shown} |")
-        found[row] = {"psnr": interval, "seeds": seeds, "difference": numbers, "gms": gms}
+        found[row], cells = {"seeds": seeds}, []
+        for metric, digits in DIGITS.items():
+            text, found[row][metric] = with_interval(mean_of[row, metric], digits)
+            difference = mean_of[row, metric] - mean_of[first, metric]
+            change, found[row][f"{metric}_difference"] = with_interval(difference, digits, "+")
+            cells += [text, change]
+        cells.insert(1, ", ".join(f"{seed:.2f}" for seed in seeds))
+        print(f"| {row} | {' | '.join(cells)} |")
     print()
     return found
 
@@ -155,10 +163,10 @@ def cascade_table(metrics: pd.DataFrame, cfg: Config) -> dict[str, dict[str, lis
     print(f"| at {size} | PSNR, dB | gradient similarity |\n|---|---|---|")
     found: dict[str, dict[str, list[float]]] = {}
     for stage in cfg.cascade:
-        psnr, gms = (with_interval(values_of(rows, stage, m), d) for m, d in zip(METRICS, (2, 3), strict=True))
+        psnr, gms = (with_interval(values_of(rows, stage, metric), digits) for metric, digits in DIGITS.items())
         print(f"| up to {stage} | {psnr[0]} | {gms[0]} |")
         found[stage] = {"psnr": psnr[1], "gms": gms[1]}
-    for metric, digits in zip(METRICS, (2, 3), strict=True):
+    for metric, digits in DIGITS.items():
         gain = values_of(rows, cfg.cascade[-1], metric) - values_of(rows, cfg.cascade[0], metric)
         text, found[cfg.cascade[-1]][f"{metric}_over_bicubic"] = with_interval(gain, digits, "+")
         print(f"last stage - bicubic of the first, {metric}: {text}")

@@ -1,4 +1,4 @@
-"""How good a first stage's averaged weights are at each kept checkpoint; for bench_learning.py."""
+"""How good a first stage's averaged weights are at each kept checkpoint; for bench_learning.py and bench_guess.py."""
 
 from __future__ import annotations
 
@@ -36,12 +36,8 @@ def curve_of(results: Path, cfg: Config, name: str, list_name: str) -> list[list
     """
     stage = make_stage(name, cfg)
     packed = PackedPhotos(sorted(results.glob("pack/*.safetensors")))
-    pairs = [
-        pair
-        for pair in listed_pairs(results / "pairs" / "pairs.parquet", [list_name])
-        if pair.truth and pair.person in packed and pair.garment in packed
-    ]
-    truths = list(_truths(results, cfg, pairs, stage.size_hw))
+    pairs = pairs_with_truth(results, packed, list_name)
+    truths = list(truths_of(results, cfg, pairs, stage.size_hw))
     arrays = [packed_arrays(packed, pair, stage.size_hw, stage.garment_hw) for pair in pairs]
     run_dir = results / files.read_json(results / "train" / name / "summary.json")["run_dir"]
     network = stage.build().eval().requires_grad_(False)
@@ -59,7 +55,13 @@ def curve_of(results: Path, cfg: Config, name: str, list_name: str) -> list[list
     return points
 
 
-def _truths(
+def pairs_with_truth(results: Path, packed: PackedPhotos, list_name: str) -> list[Pair]:
+    """Those of a list whose photos were packed and whose true picture is known."""
+    listed = listed_pairs(results / "pairs" / "pairs.parquet", [list_name])
+    return [pair for pair in listed if pair.truth and pair.person in packed and pair.garment in packed]
+
+
+def truths_of(
     results: Path, cfg: Config, pairs: Sequence[Pair], size_hw: tuple[int, int]
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """The true picture of each pair on the canvas, and where the garment is seen."""

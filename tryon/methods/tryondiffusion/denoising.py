@@ -24,8 +24,8 @@ from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B, normal_B, uniform_B
 
 GARMENT_SD, AROUND_SD = 0.1, 0.33
-"""Typical errors of the first guess, in [-1, 1], rounded from 48 unpaired pairs of the studio at 64x48: of the pasted
-garment where a garment is worn (0.107), and of what fills the region around it (0.333)."""
+"""Typical errors of the first guess, in [-1, 1]: of the pasted garment where a garment is worn (0.107 on the studio's
+unpaired validation pairs at 64x48, by benchmarks/bench_guess.py), and of what fills the region around it (0.354)."""
 ENLARGED_SD = 0.2
 """Typical error of an enlarged picture, in [-1, 1]."""
 TEXTURE_SD, COLOUR_SD = 0.6, 0.6
