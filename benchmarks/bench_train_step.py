@@ -1,11 +1,12 @@
 """A training step of the Parallel-UNet on one CPU thread, against the machine's own convolution (about 10 minutes).
 
-    make bench-train-step   or   python benchmarks/bench_train_step.py [--nets NAME ...] [--repeats N]
+    make bench-train-step   or   python benchmarks/bench_train_step.py [--nets NAME ...] [--repeats N] [--compiled]
 
 A step is forward, backward and fused AdamW in fp32. `tiny32`, `tiny64` and `small64` have the channels and depth of the
 configurations that the fashn-AI reproduction was measured on (30, 48 and 67 % of the forward convolution, on another
 processor), `mid128` is the largest of ours at 128 px that leaves room for other work. Each network runs as the stages
-run it by default and with `train.channels_last`. Prints one JSON object as its last line; per network and layout:
+run it by default, with `train.channels_last` and, with --compiled (needs a C++ compiler), with `train.compile`. Prints
+one JSON object as its last line; per network and way to run:
 
 * gflop_per_s: operations of a step, attention included, over its CPU seconds;
 * of_conv: that over the rate of a 3x3 convolution, 128 channels at 128 px, forward, as the goal has it;
@@ -40,6 +41,8 @@ from tryon.provenance import commit, machine
 
 PERSON_CHANNELS = 7
 LAYOUTS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
+COMPILED = "compiled"
+"""The default layout, with `train.compile`."""
 GOALS = {"of_conv at 32 and 64 px": 0.8}
 aten = torch.ops.aten
 
@@ -84,11 +87,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", nargs="+", choices=sorted(NETS), default=["tiny32", "tiny64", "small64", "mid128"])
     parser.add_argument("--repeats", type=int, default=6, help="of which the fastest counts")
+    parser.add_argument("--compiled", action="store_true", help="also with train.compile (a minute more per network)")
     args = parser.parse_args()
     torch.set_num_threads(1)
     result: dict[str, Any] = {
         "benchmark": "train_step",
-        "nets": {name: measure(name, args.repeats) for name in args.nets},
+        "nets": {name: measure(name, args.repeats, is_compiled=args.compiled) for name in args.nets},
         "torch": torch.__version__,
         "goals": GOALS,
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -98,10 +102,12 @@ def main() -> None:
     print(json.dumps(result, sort_keys=True))
 
 
-def measure(name: str, repeats: int) -> dict[str, Any]:
-    """Numbers of one network in both layouts."""
+def measure(name: str, repeats: int, *, is_compiled: bool) -> dict[str, Any]:
+    """Numbers of one network in both layouts and, if asked for, compiled."""
     net = NETS[name]
     steps = {layout: training_step(net, memory_format) for layout, memory_format in LAYOUTS.items()}
+    if is_compiled:
+        steps[COMPILED] = training_step(net, LAYOUTS["default"], is_compiled=True)
     flops = count_flops(next(iter(steps.values()))[1])
     least_s = {layout: float("inf") for layout in steps}
     conv, conv_step = reference_convolution(backward=False), reference_convolution(backward=True)
@@ -120,9 +126,9 @@ def measure(name: str, repeats: int) -> dict[str, Any]:
         "conv_gflop_per_s": round(conv_rate / 1e9, 1),
         "conv_step_gflop_per_s": round(conv_step_rate / 1e9, 1),
     }
-    for layout, (network, _) in steps.items():
-        seconds = least_s[layout]
-        own_s = sum(count * conv_s(case, layout, repeats) for case, count in convolutions(network, net).items())
+    cases = convolutions(steps["default"][0], net)
+    for layout, seconds in least_s.items():
+        own_s = sum(count * conv_s(case, layout, repeats) for case, count in cases.items())
         found[layout] = {
             "cpu_s_per_step": round(seconds, 4),
             "gflop_per_s": round(flops / seconds / 1e9, 1),
@@ -134,10 +140,14 @@ def measure(name: str, repeats: int) -> dict[str, Any]:
     return found
 
 
-def training_step(net: Net, memory_format: torch.memory_format) -> tuple[ParallelUNet, Callable[[], None]]:
+def training_step(
+    net: Net, memory_format: torch.memory_format, *, is_compiled: bool = False
+) -> tuple[ParallelUNet, Callable[[], None]]:
     """A network, and a function that trains it by one step; called once already."""
     torch.manual_seed(0)
     network = ParallelUNet(net.cfg, PERSON_CHANNELS).train()
+    if is_compiled:
+        network.compile()
     given = [part.to(memory_format=memory_format) if part.ndim == 4 else part for part in inputs(net)]
     target_B3HW = torch.randn(net.batch, 3, net.size_px, net.size_px)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
@@ -212,7 +222,7 @@ def convolutions(network: ParallelUNet, net: Net) -> Counter[tuple[tuple[int, ..
 
 def conv_s(case: tuple[tuple[int, ...], int], layout: str, repeats: int) -> float:
     """CPU seconds of one of the network's convolutions, forward and backward."""
-    run = convolution(*case, 3, LAYOUTS[layout], backward=True)
+    run = convolution(*case, 3, LAYOUTS.get(layout, LAYOUTS["default"]), backward=True)
     run()
     return min(cpu_seconds(run) for _ in range(repeats))
 
