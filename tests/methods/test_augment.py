@@ -89,6 +89,14 @@ def test_a_shift_moves_pixels_masks_and_keypoints_together() -> None:
     np.testing.assert_allclose(step, np.broadcast_to((-2 / 24, 3 / 32), step.shape), atol=1e-6)
 
 
+@pytest.mark.parametrize(("down_px", "right_px"), [(-4, 0), (0, 3)])
+def test_a_shift_uncovers_nothing_of_the_worn_garment(down_px: int, right_px: int) -> None:
+    """A region that reaches the frame is repainted where the border is repeated, too."""
+    person, _ = pair(0, SIZE_HW)
+    everywhere = replace(person, regions_HW=np.full_like(person.regions_HW, 255))
+    assert (shift(everywhere, down_px, right_px).regions_HW == 255).all()
+
+
 def test_a_point_that_leaves_the_canvas_is_no_longer_visible() -> None:
     person, _ = pair(0, SIZE_HW)
     moved = shift(person, -20, 0)

@@ -66,7 +66,11 @@ def flip(photo: PackedPhoto) -> PackedPhoto:
 
 
 def shift(photo: PackedPhoto, down_px: int, right_px: int) -> PackedPhoto:
-    """The photo moved by whole pixels; the border is repeated, and points that leave become invisible."""
+    """The photo moved by whole pixels; points that leave become invisible.
+
+    The border is repeated in every plane alike: what is repainted at the border is so where it is repeated, too, or the
+    worn garment would be seen there.
+    """
     height, width = photo.size_hw
     keypoints_K3 = photo.keypoints_K3.copy()
     keypoints_K3[:, :2] += np.array([right_px / width, down_px / height], np.float32)
@@ -74,10 +78,10 @@ def shift(photo: PackedPhoto, down_px: int, right_px: int) -> PackedPhoto:
     keypoints_K3[~(is_inside_K & (keypoints_K3[:, 2] > 0))] = 0
     return replace(
         photo,
-        image_HWC=_moved(photo.image_HWC, down_px, right_px, cv2.BORDER_REPLICATE),
-        labels_HW=_moved(photo.labels_HW, down_px, right_px, cv2.BORDER_CONSTANT),
-        garments_HW=_moved(photo.garments_HW, down_px, right_px, cv2.BORDER_CONSTANT),
-        regions_HW=_moved(photo.regions_HW, down_px, right_px, cv2.BORDER_CONSTANT),
+        image_HWC=_moved(photo.image_HWC, down_px, right_px),
+        labels_HW=_moved(photo.labels_HW, down_px, right_px),
+        garments_HW=_moved(photo.garments_HW, down_px, right_px),
+        regions_HW=_moved(photo.regions_HW, down_px, right_px),
         keypoints_K3=keypoints_K3,
     )
 
@@ -108,7 +112,7 @@ def _colour_change(draws: np.random.Generator, strength: float) -> tuple[np.ndar
     return grey_33 + saturation * (rotation_33 - grey_33), float(brightness)
 
 
-def _moved(plane: np.ndarray, down_px: int, right_px: int, border: int) -> np.ndarray:
+def _moved(plane: np.ndarray, down_px: int, right_px: int) -> np.ndarray:
     matrix_23 = np.array([[1, 0, right_px], [0, 1, down_px]], np.float64)
     height, width = plane.shape[:2]
-    return cv2.warpAffine(plane, matrix_23, (width, height), flags=cv2.INTER_NEAREST, borderMode=border)
+    return cv2.warpAffine(plane, matrix_23, (width, height), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
