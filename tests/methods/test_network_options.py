@@ -56,6 +56,16 @@ def test_checkpointing_keeps_less_and_gives_the_same_gradients(kind: str) -> Non
 
 
 @KINDS
+def test_a_dataparallel_copy_recomputes_with_its_own_weights(kind: str) -> None:
+    """DataParallel's copies share what stands in a module's __dict__, a method bound to the original, too."""
+    _, network, _, _ = ready(kind, gradient_checkpointing=True)
+    for module in network.modules():
+        copied = module._replicate_for_data_parallel().__dict__.values()
+        assert module not in [getattr(value, "__self__", None) for value in copied]
+        assert module not in [getattr(arg, "__self__", None) for value in copied for arg in getattr(value, "args", ())]
+
+
+@KINDS
 def test_checkpointing_changes_no_name_of_a_weight(kind: str) -> None:
     """Weights of a run with it load into a network without, and the average's copy is independent."""
     tiny, saving, target, conditions = ready(kind, gradient_checkpointing=True)

@@ -11,7 +11,7 @@ person, and by a setting the warped garment.
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from functools import partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -70,8 +70,9 @@ class ImagenSRStage(DenoisingStage):
         if self.cfg.train.gradient_checkpointing:
             for module in unet.modules():
                 if isinstance(module, imagen_pytorch.imagen_pytorch.ResnetBlock):
-                    # not a wrapper module: that would change the names of the weights
-                    module.forward = partial(checkpoint, module.forward, use_reentrant=False, preserve_rng_state=False)
+                    # no wrapper module, which would change the names of the weights; and no `forward` of the instance,
+                    # which the copies of strategy dp would share, with the first GPU's weights
+                    module.__class__ = _recomputing(imagen_pytorch.imagen_pytorch.ResnetBlock)
         return unet
 
     def predict(
@@ -121,6 +122,17 @@ class ImagenSRStage(DenoisingStage):
             spread_B1HW=crop(known.spread_B1HW),
         )
         return tuple(crop(plane_BCHW) for plane_BCHW in planes), known
+
+
+@cache
+def _recomputing(block: type[nn.Module]) -> type[nn.Module]:
+    """The same block, but with `gradient_checkpointing`."""
+
+    class RecomputingBlock(block):  # type: ignore[misc, valid-type]
+        def forward(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 (as the block has it)
+            return checkpoint(super().forward, *given, use_reentrant=False, preserve_rng_state=False, **named)
+
+    return RecomputingBlock
 
 
 def _in_channels_last(_module: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
