@@ -9,7 +9,7 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -329,16 +329,35 @@ def test_a_checkpoint_of_another_network_is_refused(data: Path, straight: Path, 
         rig.train_here(rig.arguments(data, tmp_path), rig.stacked_stage)
 
 
-def test_a_checkpoint_that_claims_this_network_and_holds_another_is_refused(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("group", "change", "told"),
+    [
+        ("average", lambda tensors: {n: t[:1].clone() for n, t in tensors.items()}, "size mismatch for .*"),
+        ("optimizer", lambda tensors: dict(list(tensors.items())[1:]), r"optimizer: \S+ is absent, not \[.*\]"),
+        ("optimizer", lambda tensors: {**tensors, "strange|exp_avg": torch.ones(2)}, r"strange\|exp_avg is \[2\], not"),
+        (
+            "optimizer",
+            lambda tensors: {n: t.flatten()[:1].clone() for n, t in tensors.items()},
+            r"is \[1\], not \[.*\]",
+        ),
+    ],
+)
+def test_a_checkpoint_that_claims_this_network_and_holds_another_is_refused(
+    data: Path,
+    tmp_path: Path,
+    group: str,
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]],
+    told: str,
+) -> None:
     args = rig.arguments(data, tmp_path, budget_s=0.0)
     assert rig.finish([rig.start(args)]) == [75]
     folder = tmp_path / "run/checkpoints/step-00000001"
-    path = folder / "average.safetensors"
-    save_file({name: tensor[:1].clone() for name, tensor in load_file(path).items()}, path)
+    path = folder / f"{group}.safetensors"
+    save_file(change(load_file(path)), path)
     manifest = read_json(folder / "manifest.json")
     manifest[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UserError, match=r"does not fit this network \(size mismatch for .*\); delete it and start"):
+    with pytest.raises(UserError, match=rf"does not fit this network \(.*{told}.*\); delete it and start"):
         rig.train_here(args)
 
 

@@ -72,7 +72,7 @@ def real(data: Path, results: Path, kind: str, **train: Any) -> Namespace:
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_each_kind_trains_stops_and_goes_on(kind: str, data: Path, tmp_path: Path) -> None:
-    """Three steps; the same three with a stop after the first; and every parameter has learned something."""
+    """Three steps, and the same three with a stop after each."""
     straight = real(data, tmp_path / "straight", kind, num_steps=3, val_every=3)
     rig.train_here(straight, make_stage)
     cut = real(data, tmp_path / "cut", kind, num_steps=3, val_every=3, budget_s=0.0)
@@ -81,11 +81,8 @@ def test_each_kind_trains_stops_and_goes_on(kind: str, data: Path, tmp_path: Pat
             rig.train_here(cut, make_stage)
     rig.train_here(cut, make_stage)
     assert cut.weights.read_bytes() == straight.weights.read_bytes()
-    config = configuration.load(straight.config)
-    torch.manual_seed(0)
-    fresh = make_stage("base", config).build().state_dict()
-    trained = load_file(straight.weights)
-    assert trained.keys() == fresh.keys()
+    fresh = make_stage("base", configuration.load(straight.config)).build().state_dict()
+    assert load_file(straight.weights).keys() == fresh.keys()
     assert (straight.results / "run/samples/step-00000003.png").exists()
 
 

@@ -113,8 +113,8 @@ class Checkpoints:
         run_dir: the run directory.
         identity: digests and names (as the agnostic rule) that a checkpoint must share with this run; a difference is
             refused by name.
-        keep_last: how many to keep. The newest is always one that this process verified, so rotation
-            never deletes the last good one.
+        keep_last: how many to keep. Nothing is rotated out before the new one is whole on the disk, hashed as it is
+            read back from there, and published, so the last good one is never deleted.
         milestone_every: steps between checkpoints that are kept for ever; None: none.
         say: receives events.
     """

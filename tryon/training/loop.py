@@ -195,6 +195,7 @@ class Trainer:
             _load(self.network, tensors["weights"])
             _load(self.ema.network, tensors["average"])
             parameters = dict(self.network.named_parameters())
+            _refuse_other_moments(parameters, tensors["optimizer"])
             for full_name, value in tensors["optimizer"].items():
                 name, key = full_name.split("|")
                 # copied: a loaded tensor is a window on the file, and the fused kernel wants steps beside weights
@@ -206,6 +207,18 @@ class Trainer:
             ) from None
         if self.scaler.is_enabled() and "scaler" in scalars:
             self.scaler.load_state_dict(scalars["scaler"])
+
+
+def _refuse_other_moments(parameters: Mapping[str, nn.Parameter], moments: Mapping[str, torch.Tensor]) -> None:
+    """Raises ValueError unless there are AdamW's three tensors of each trained parameter, in its shape, and no more."""
+    trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    shapes = {f"{name}|{key}": trained[name].shape for name in trained for key in ("exp_avg", "exp_avg_sq")}
+    shapes |= {f"{name}|step": torch.Size() for name in trained}
+    for name in sorted(shapes.keys() | moments.keys()):
+        found = moments[name].shape if name in moments else None
+        if found != shapes.get(name):
+            wanted = list(shapes[name]) if name in shapes else "nothing"
+            raise ValueError(f"optimizer: {name} is {list(found) if found is not None else 'absent'}, not {wanted}")
 
 
 def _load(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
