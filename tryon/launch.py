@@ -14,12 +14,16 @@ import argparse
 import os
 import socket
 import sys
+from datetime import timedelta
 from typing import NoReturn
 
 from tryon import leash, slurm
 from tryon.errors import UserError
 
 TRY_AGAIN = 75
+PATIENCE = timedelta(days=7)
+"""How long processes wait for one another; this command ends those who wait for one that failed, and a long save or
+validation is no failure."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,6 +91,7 @@ def run_agent(args: argparse.Namespace) -> int:
         *(f"--nnodes={args.nodes}", f"--nproc-per-node={max(1, args.gpus)}"),
         *(f"--node-rank={os.environ['SLURM_NODEID'] if args.meet else 0}",),
         *(f"--master-addr={host}", f"--master-port={port}", "--max-restarts=0"),
+        f"--shutdown-timeout={leash.GRACE_S:g}",
     ]
     try:
         torchrun.run(torchrun.parse_args([*options, "-m", "tryon.cli", *args.command]))

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 PARENT = "TRYON_PARENT"
-GRACE_S = 20.0  # time to save after SIGTERM
+GRACE_S = 300.0
+"""Time to save after SIGTERM, in seconds: a step and a checkpoint of 18 GB, written and read back."""
 
 _stopping = threading.Event()
 

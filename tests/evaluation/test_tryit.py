@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -169,6 +173,28 @@ def test_a_list_is_made_as_far_as_it_can_be(run: World, tmp_path: Path, capsys: 
     assert "blank.png: no garment found: 0% of the photo differs from its borders" in said
     assert "no.jpg: no such file" in said
     assert "Traceback" not in said
+
+
+def test_a_bad_photo_of_one_process_does_not_end_the_work_of_another(run: World, tmp_path: Path) -> None:
+    """The second process fails at once, while the first still loads its models."""
+    person, garment = (run.data / f"{pair_of(run)[role]}.jpg" for role in ("person", "garment"))
+    lines = ["person,garment", f"{person},{garment}", f"{person},{tmp_path / 'no.jpg'}"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    settings = json.loads(run.config.read_text())
+    settings["sample"] |= {"batch_size": 1}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    command = [
+        *(sys.executable, "-m", "tryon.launch", "--gpus", 2, "--threads", 1, "--", "try"),
+        *("--config", tmp_path / "config.json", "--results", run.results),
+        *("--pairs", tmp_path / "list.csv", "--out", tmp_path / "out"),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert "no.jpg: no such file" in ran.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{person.stem}__{garment.stem}.png"]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import distributed
 
-PATIENCE = timedelta(days=7)  # the launcher ends those who wait for one that failed; slowness is no failure
+from tryon.launch import PATIENCE
 
 Item = TypeVar("Item")
 

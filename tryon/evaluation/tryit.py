@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
         size = config.sample.batch_size
         for chunk in crew.share([wishes[at : at + size] for at in range(0, len(wishes), size)]):
             failed += dresser.dress(chunk, args)
+    crew.wait()  # the launcher ends them all as soon as one has left with an error
     crew.part()
     return 2 if failed else 0
 

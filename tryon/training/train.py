@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from safetensors.torch import save_file
 
 from tryon import config as configuration
@@ -33,6 +34,7 @@ from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import UserError
 from tryon.keypoints import CONVENTION
+from tryon.launch import PATIENCE
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage, num_params
 from tryon.packed import PackedPhotos, check_quarantined, tables_beside
@@ -132,7 +134,13 @@ def make_accelerator(stage: Stage) -> Accelerator:
     """
     cfg = stage.cfg.train
     on_cpu = cfg.device == "cpu" or not torch.cuda.is_available()
-    accelerator = Accelerator(mixed_precision="no", cpu=on_cpu, log_with=trackers.wanted(cfg.trackers) or None)
+    accelerator = Accelerator(
+        mixed_precision="no",
+        cpu=on_cpu,
+        log_with=trackers.wanted(cfg.trackers) or None,
+        # the others wait for the first one's saves and checks, which NCCL's ten minutes may be too short for
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )
     num_gpus = 0 if on_cpu else torch.cuda.device_count()
     check_strategy(cfg, num_processes=accelerator.num_processes, num_gpus=num_gpus)
     torch.set_num_threads(cfg.threads)
