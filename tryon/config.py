@@ -34,6 +34,7 @@ from tryon import variants
 from tryon.errors import UserError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Beta = Annotated[float, Field(ge=0.0, lt=1.0)]
 Size = tuple[Annotated[int, Field(ge=8, le=8192)], Annotated[int, Field(ge=8, le=8192)]]
 
 
@@ -274,6 +275,22 @@ class NetworkConfig(Section):
                 raise ValueError(f"{name} has {len(values)} entries, but channels has {levels}: one per level")
         return self
 
+    def asks_of_a_parallel_unet(self) -> list[str]:
+        """Settings that other networks do not read, where they say something else than the default, none or off."""
+        others = {"channels", "blocks", "self_attention", "head_channels", "prealigned", "residual"}
+        defaults = NetworkConfig().model_dump(exclude=others)
+        chosen = {name: value for name, value in self.model_dump().items() if value != defaults.get(name, value)}
+        is_on = {name: any(value) if isinstance(value, list) else value for name, value in chosen.items()}
+        return [name for name in chosen if is_on[name] and is_on[name] != "none"]
+
+    def uneven_widths(self) -> list[str]:
+        """Widths that attention cannot split into heads, or codes of places into sines and cosines of two axes."""
+        attends = zip(self.channels, self.self_attention, self.cross_attention, strict=True)
+        widths = {f"channels[{level}]": width for level, (width, *asks) in enumerate(attends) if any(asks)}
+        widths["embedding_channels"] = self.embedding_channels  # attention pools the pose
+        heads = {key: max(1, width // self.head_channels) for key, width in widths.items()}
+        return [f"{key} {width}" for key, width in widths.items() if width % heads[key] or width % 4]
+
 
 class DiffusionConfig(Section):
     """Noise, target and loss."""
@@ -337,7 +354,7 @@ class TrainConfig(Section):
     """Final share of lr."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Of AdamW."""
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Beta, Beta] = (0.9, 0.99)
     """Of AdamW."""
     ema_decay: Fraction = 0.995
     """Of the running mean of the weights, which is what sampling uses."""
@@ -420,6 +437,11 @@ class TrainConfig(Section):
                 f"strategy dp shares a batch among the GPUs of a machine, but gpus is {self.gpus}; set gpus to 2 or "
                 "more, or strategy to auto"
             )
+        if self.strategy == "dp" and self.precision == "bf16":
+            raise ValueError(
+                "strategy dp cannot train in bf16: its threads compute in fp16 whatever they are told, and without a "
+                "scaled loss; set precision to fp16 or fp32, or strategy to ddp"
+            )
         if self.strategy == "dp" and self.compile:
             raise ValueError(
                 "strategy dp cannot compile: code of the first GPU would run on all; set compile to false, or strategy "
@@ -489,6 +511,30 @@ class StageConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _target(self) -> StageConfig:
+        target = self.diffusion.target
+        if self.kind == "regression" and target != "x0":
+            raise ValueError(
+                f"kind regression answers with the picture itself: set diffusion.target to x0, not {target}"
+            )
+        if self.network.residual and target != "x0":
+            raise ValueError(
+                f"network.residual is true, which needs diffusion.target x0, not {target}; "
+                "set network.residual to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _noise_of_low(self) -> StageConfig:
+        diffusion = self.diffusion
+        if self.low_size is not None and diffusion.low_noise_sample > diffusion.low_noise_max:
+            raise ValueError(
+                f"diffusion.low_noise_sample {diffusion.low_noise_sample:g} is a level that training with "
+                f"low_noise_max {diffusion.low_noise_max:g} never sees; lower the one, or raise the other"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _weighted_levels(self) -> StageConfig:
         if self.kind == "regression" and self.diffusion.loss_weight != "none":
             raise ValueError(
@@ -503,6 +549,11 @@ class StageConfig(Section):
         network, width = self.network, self.network.channels
         if self.kind == "imagen_sr":
             stride = 2 ** len(width)
+            if unread := network.asks_of_a_parallel_unet():
+                raise ValueError(
+                    f"kind imagen_sr does not read network.{', network.'.join(unread)}: leave out what is of the "
+                    "Parallel-UNet"
+                )
             if any(channels % width[0] for channels in width):
                 example = [width[0] * 2**level for level in range(len(width))]
                 raise ValueError(
@@ -510,6 +561,11 @@ class StageConfig(Section):
                 )
         else:
             stride = network.stem_stride * 2 ** (len(width) - 1)
+            if uneven := network.uneven_widths():
+                raise ValueError(
+                    f"network.{', network.'.join(uneven)}: attention needs a multiple of 4 and of "
+                    f"network.head_channels, {network.head_channels}"
+                )
         for name, value in (("size", self.size), ("train.crop", self.train.crop)):
             if value is not None and any(side % stride for side in value):
                 raise ValueError(

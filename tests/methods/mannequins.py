@@ -105,7 +105,7 @@ TINY = {
     "stem_stride": 1,
     "embedding_channels": 32,
 }
-PLAIN = {**TINY, "channels": [16, 32], "self_attention": [False, False], "cross_attention": [False, False]}
+PLAIN = {"channels": [16, 32], "blocks": [1, 1], "self_attention": [False] * 2, "cross_attention": [False] * 2}
 
 
 def stage(kind: str = "parallel_unet", **settings: object) -> Stage:

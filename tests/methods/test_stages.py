@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from mannequins import TINY, awake, batch, stage
+from mannequins import PLAIN, TINY, awake, batch, stage
 from pydantic import ValidationError
 
 from tryon.config import SamplingConfig
-from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B
 from tryon.methods.tryondiffusion.denoising import (
@@ -317,11 +316,6 @@ def test_each_target_samples_without_a_first_guess(target: str) -> None:
         assert tiny.sample(network, conditions, SEEDS, cfg).isfinite().all()
 
 
-def test_a_first_guess_needs_target_x0() -> None:
-    with pytest.raises(UserError, match=r"stages.tiny: network.residual .* needs diffusion.target x0, not v"):
-        stage(diffusion={"target": "v"})
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
 def test_bf16_changes_the_network_only(kind: str) -> None:
@@ -344,17 +338,15 @@ def test_superres_learns_from_the_shrunk_truth_and_is_told_the_noise(kind: str) 
     assert torch.equal(given, made)
     levels = {}
     for level in (0.0, 0.8):
-        part, *_ = ready(kind, diffusion={"low_noise_sample": level})
+        part, *_ = ready(kind, diffusion={"low_noise_max": 1.0, "low_noise_sample": level})
         levels[level] = part.sample(network, conditions, SEEDS, SamplingConfig(num_steps=1))
     assert (levels[0.0] - levels[0.8]).abs().max() > 1e-2
 
 
 @torch.no_grad()
 def test_an_untrained_superres_stage_enlarges_and_adds_the_garments_texture() -> None:
-    for kind, prealigned in product(("parallel_unet_sr", "imagen_sr"), (False, True)):
-        tiny = stage(
-            kind, network={**TINY, "channels": [16, 32], "prealigned": prealigned}, diffusion={"low_noise_sample": 0.0}
-        )
+    for (kind, body), prealigned in product({"parallel_unet_sr": TINY, "imagen_sr": PLAIN}.items(), (False, True)):
+        tiny = stage(kind, network={**body, "prealigned": prealigned}, diffusion={"low_noise_sample": 0.0})
         target, conditions = batch(2, tiny.size_hw)
         low = F.interpolate(target, size=(16, 12), mode="area")
         network = tiny.build().eval()
@@ -396,8 +388,8 @@ def test_imagen_trains_on_crops_and_samples_whole_pictures(monkeypatch: pytest.M
     assert sizes[-1] == (3, 3, 32, 24)
 
 
-def test_regression_is_one_call_without_noise() -> None:
-    tiny, network, target, conditions = ready("regression")
+def test_regression_is_one_call_without_noise_and_trained_on_the_picture_that_it_makes() -> None:
+    tiny, network, target, conditions = ready("regression", diffusion={"outside_weight": 0.0})
     one = tiny.sample(network, conditions, SEEDS, SamplingConfig(num_steps=20, guidance=3.0))
     other = tiny.sample(network, conditions, SEEDS + 1, SamplingConfig(num_steps=2, sampler="ddpm"))
     assert torch.equal(one, other)
@@ -405,7 +397,7 @@ def test_regression_is_one_call_without_noise() -> None:
     assert torch.equal(*losses)
     region = conditions.region_B1HW
     error = ((one - target).square().mean(1, keepdim=True) * region).sum((1, 2, 3)) / region.sum((1, 2, 3))
-    assert bool((error > 0).all())
+    assert bool(((error <= losses[0]) & (error > 0.8 * losses[0])).all()), "but for what sampling cuts off at -1 and 1"
 
 
 @pytest.mark.parametrize(("target", "residual"), [("x0", True), ("x0", False), ("eps", False), ("v", False)])

@@ -169,6 +169,10 @@ def test_data_parallel_gives_the_same_losses_and_gradients(monkeypatch: pytest.M
             "drives several GPUs, but device is cpu; set strategy to auto",
         ),
         ({"strategy": "dp", "gpus": 1}, "but gpus is 1; set gpus to 2 or more"),
+        (
+            {"strategy": "dp", "gpus": 2, "precision": "bf16"},
+            "strategy dp cannot train in bf16: .* set precision to fp16",
+        ),
         ({"strategy": "dp", "gpus": 2, "compile": True}, "strategy dp cannot compile: .* set compile to false"),
         ({"strategy": "fsdp"}, "fsdp needs several processes, but nodes 1 with gpus 0 start one; set gpus to 2"),
         ({"strategy": "ddp", "gpus": 1}, "ddp needs several processes, but nodes 1 with gpus 1 start one"),

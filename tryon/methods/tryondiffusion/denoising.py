@@ -19,7 +19,6 @@ from tryon.diffusion.sampling import PICTURE_SD, sample
 from tryon.diffusion.schedules import Schedule
 from tryon.diffusion.targets import target_of, to_x0
 from tryon.diffusion.weighting import weight_of_steps
-from tryon.errors import UserError
 from tryon.methods.interface import Conditions, Stage
 from tryon.methods.seeds import integers_B, normal_B, uniform_B
 
@@ -64,11 +63,6 @@ class DenoisingStage(Stage):
     def __init__(self, name: str, cfg: StageConfig) -> None:
         super().__init__(name, cfg)
         diffusion = cfg.diffusion
-        if cfg.network.residual and diffusion.target != "x0":
-            raise UserError(
-                f"stages.{name}: network.residual is true, which needs diffusion.target x0, not {diffusion.target}; "
-                "set network.residual to false"
-            )
         self.schedule = Schedule(
             diffusion.schedule,
             diffusion.shift,
