@@ -152,7 +152,7 @@ def _names(folder: BadFolder) -> None:
     shutil.copy(twins[0], folder.root / "person/newline\nname.jpg")
     folder.refused[r"person/newline\nname.jpg"] = ("dataset", "control character")
     shutil.copy(twins[0], os.fsdecode(os.fsencode(folder.root) + b"/person/\xff\xfe.jpg"))
-    folder.refused[r"person/\udcff\udcfe.jpg"] = ("dataset", "control character")
+    folder.refused[r"person/\udcff\udcfe.jpg"] = ("dataset", "not UTF-8")
 
 
 def _pixels(folder: BadFolder) -> None:

@@ -67,6 +67,20 @@ def test_good_settings_pass(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "no mistakes found" in capsys.readouterr().out
 
 
+def test_what_no_folder_is_given_for_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trusting = "keypoints: {source: given}\ncutouts: {source: annotations}\n"
+    assert main(["check", "--config", write(tmp_path, trusting + "studio: {num_people: 77}\n")]) == 0
+    assert "no data is given, so the studio renders 77 people to learn from" in capsys.readouterr().out
+    assert main(["check", "--config", write(tmp_path, trusting + "dataset: {format: viton_hd}\n")]) == 2
+    assert "data: dataset.format viton_hd reads a folder, and none is given; set data to it" in capsys.readouterr().err
+
+
+def test_results_have_to_be_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["check", "--config", write(tmp_path, f"results: {tmp_path / 'file'}\n")]) == 2
+    assert "file: not a folder; choose another name" in capsys.readouterr().err
+
+
 def test_rows_of_an_unpaired_list_that_are_in_fact_paired_are_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

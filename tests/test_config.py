@@ -26,6 +26,10 @@ def mistakes(**changes: Any) -> str:
     return str(caught.value)
 
 
+def base(**changes: Any) -> dict[str, Any]:
+    return {"stages": {**BASE["stages"], "base": {**BASE["stages"]["base"], **changes}}}
+
+
 def imagen(**changes: Any) -> dict[str, Any]:
     return {
         "stages": {
@@ -72,6 +76,34 @@ def without_null(name: str) -> dict[str, Any]:
         (
             warping("up", prealigned=False),
             "garment_size [256, 192] is the size of the photo that is warped, and no warped garment is looked at here",
+        ),
+        (base(kind="regression", network={"residual": False}, diffusion={"target": "v"}), "set diffusion.target to x0"),
+        (
+            base(diffusion={"target": "v"}),
+            "network.residual is true, which needs diffusion.target x0, not v; set network.residual to false",
+        ),
+        (
+            base(network={"channels": [48, 96, 100]}),
+            "network.channels[2] 100: attention needs a multiple of 4 and of network.head_channels, 32",
+        ),
+        (base(network={"embedding_channels": 33}), "network.embedding_channels 33: attention needs a multiple of 4"),
+        (base(train={"betas": [0.9, 1.0]}), "stages.base.train.betas.1: Input should be less than 1"),
+        (base(train={"lr": float("inf")}), "stages.base.train.lr: Input should be a finite number"),
+        (base(train={"budget_s": -5}), "stages.base.train.budget_s: Input should be greater than or equal to 0"),
+        (
+            imagen(diffusion={"low_noise_max": 0.1, "low_noise_sample": 0.9}),
+            "diffusion.low_noise_sample 0.9 is a level that training with low_noise_max 0.1 never sees",
+        ),
+        (
+            imagen(network={"channels": [16, 32, 64], "cross_attention": [False, False, True], "skips": "block"}),
+            "does not read network.skips, network.cross_attention: leave out what is of the Parallel-UNet",
+        ),
+        ({"references": ["up"], "cascade": ["base"]}, "references names up, which enlarges pictures"),
+        ({"sample": {"lists": []}}, "sample.lists: List should have at least 1 item"),
+        ({"keypoints": {"device": "gpu"}}, "keypoints.device: String should match pattern"),
+        (
+            {"cascade": ["base", "upp"], "ablations": {"guidance": {"vary": {"sample.guidance": [1, 2]}}}},
+            "(whole file): cascade names 'upp', which is not in stages (did you mean 'up'?)",
         ),
         ({"stages": {"base": {"kind": "parallel_unet", "size": [64, 52]}}}, "size [64, 52]: this network needs a"),
         (imagen(network={"channels": [16, 32, 40]}), "channels [16, 32, 40]: an imagen U-Net needs multiples"),
@@ -167,6 +199,17 @@ def test_an_absent_or_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(UserError, match="bad.yaml: not readable as YAML"):
         config.load(tmp_path / "bad.yaml")
+    with pytest.raises(UserError, match=r"cannot be read as a configuration file \(Is a directory\)"):
+        config.load(tmp_path)
+
+
+def test_a_key_that_stands_twice_is_told_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("cascade: [base]\nsample: {num_steps: 2}\nstages: {base: {}}\nsample: {guidance: 2}\n")
+    with pytest.raises(UserError, match=r"(?s)'sample' stands in line 2 already; leave one of them out.*line 4"):
+        config.load(path)
+    path.write_text("a: &a {x: 1}\nb: {<<: *a, x: 2}\n")
+    assert config.read(path) == {"a": {"x": 1}, "b": {"x": 2}}
 
 
 def test_a_configuration_survives_json() -> None:

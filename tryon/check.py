@@ -35,6 +35,10 @@ def problems(cfg: config.Config, *, num_opened: int = 0) -> tuple[list[str], lis
     """
     mistakes: list[str] = []
     warnings: list[str] = []
+    if Path(cfg.results).exists() and not Path(cfg.results).is_dir():
+        mistakes.append(f"results: {cfg.results}: not a folder; choose another name")
+    if cfg.data is None and cfg.dataset.format != "isat":
+        mistakes.append(f"data: dataset.format {cfg.dataset.format} reads a folder, and none is given; set data to it")
     if cfg.data is not None:
         _check_data(cfg, Path(cfg.data), num_opened, mistakes, warnings)
     if cfg.keypoints.source != "given":
@@ -193,3 +197,5 @@ def run(args: argparse.Namespace) -> None:
         lines = "\n".join(f"  {mistake}" for mistake in mistakes)
         raise UserError(f"{args.config}: {count} mistake{'s' if count > 1 else ''} would stop the run\n{lines}")
     print(f"{args.config}: no mistakes found, {len(warnings)} photos or files to look at")
+    if cfg.data is None:
+        print(f"note: no data is given, so the studio renders {cfg.studio.num_people} people to learn from")

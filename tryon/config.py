@@ -13,6 +13,7 @@ import difflib
 import json
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -55,7 +56,7 @@ def Machine(default: Any, **kwargs: Any) -> Any:  # noqa: N802, ANN401 (stands w
 class Section(BaseModel):
     """Frozen, and a key that is not declared is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class StudioConfig(Section):
@@ -185,7 +186,7 @@ class KeypointsConfig(Section):
     """A photo whose visible keypoints score less on average is marked as doubtful, and the report names it."""
     batch_size: int = Machine(16, ge=1)
     """Pictures per network call."""
-    device: str = Machine("auto")
+    device: str = Machine("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto, cpu or cuda."""
 
 
@@ -220,7 +221,7 @@ class CutoutsConfig(Section):
     keep_embeddings: bool = Machine(True)
     """Keep what the encoder made of each photo, so that changed rules and thresholds need no encoder: 2.1 MB of disk
     per photo for Meta's models, 0.13 MB for tryon_small."""
-    device: str = Machine("auto")
+    device: str = Machine("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """auto, cpu or cuda."""
 
 
@@ -312,7 +313,7 @@ class DiffusionConfig(Section):
     """Loss weight outside the region to repaint; 1 inside."""
     garment_weight: Annotated[float, Field(ge=0)] = 4.0
     """Added loss weight of the worn garment, in weights of the region around it; 0: as in the paper."""
-    condition_dropout: Fraction = 0.1
+    condition_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Chance that the garment, its warped copy and its pose are dropped together: guidance needs that branch."""
     independent_dropout: Fraction = 0.0
     """Chance, besides, of each by itself: garment with its warped copy, garment's pose, person's pose."""
@@ -408,7 +409,7 @@ class TrainConfig(Section):
     """Minutes asked of the scheduler. A training that needs longer goes on in a new job."""
     margin_s: float = Machine(300.0, ge=0)
     """Save and leave with exit code 75 this many seconds before SLURM's time limit; a save must fit in."""
-    budget_s: float | None = Machine(None)
+    budget_s: float | None = Machine(None, ge=0)
     """Save and leave with exit code 75 after this many seconds; the next start continues."""
 
     @property
@@ -613,7 +614,7 @@ class SampleConfig(SamplingConfig):
     """Seed of everything random in this section."""
     stages: dict[str, SamplingConfig] = {}
     """Settings of single stages, by name; what a stage leaves out is as above for all."""
-    lists: list[ListName] = ["test_paired", "test_unpaired"]
+    lists: Annotated[list[ListName], Field(min_length=1)] = ["test_paired", "test_unpaired"]
     """Pair lists to sample and score; val lists guide choices, test lists are reported."""
     batch_size: int = Machine(16, ge=1)
     """Pictures per network call."""
@@ -670,7 +671,7 @@ class EvaluateConfig(Section):
     """Folder of label maps of the results, SYSTEM/STAGE/PAIR.png, by any parser; null: their IoU is not computed."""
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
     """Resamples behind each 95 % interval."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random in this section."""
     jobs: int = Machine(2, ge=1)
     """Judging processes, each of one thread: as many as cores that the job shall have."""
@@ -809,18 +810,6 @@ class Config(Section):
 
     _rows: dict[str, variants.Rows] = PrivateAttr(default_factory=dict)
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _expand(cls, values: Any, handler: ModelWrapValidatorHandler[Config]) -> Config:  # noqa: ANN401
-        """Validates every row of the ablations, laid over what the user wrote: defaults that follow others still do."""
-        cfg = handler(values)
-        if cfg.ablations and isinstance(values, Mapping):  # else it is validated already
-            try:
-                cfg._rows = variants.expand(values, cfg, _parse_row)
-            except ValueError as error:
-                raise ValidationError.from_exception_data("Config", _as_errors(str(error))) from None
-        return cfg
-
     @property
     def ablation_rows(self) -> dict[str, variants.Rows]:
         """The configuration of every row, by ablation and by name."""
@@ -863,6 +852,9 @@ class Config(Section):
         reserved = sorted({CASCADE, ORACLE} & set(self.stages))
         if reserved:
             raise ValueError(f"no stage can be called {' or '.join(reserved)}: results go by these names; rename it")
+        for name in self.references:
+            if self.stages[name].low_size is not None:
+                raise ValueError(f"references names {name}, which enlarges pictures: a reference starts from nothing")
         doubled = {name for name in self.used_stages if self.used_stages.count(name) > 1}
         if doubled:
             raise ValueError(f"{', '.join(sorted(doubled))}: a stage stands once in cascade and references together")
@@ -901,6 +893,21 @@ class Config(Section):
                     f"never learns: raise stages.{name}.diffusion.condition_dropout, or set the guidance to 1"
                 )
         return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _expand(cls, values: Any, handler: ModelWrapValidatorHandler[Config]) -> Config:  # noqa: ANN401
+        """Validates every row of the ablations, laid over what the user wrote: defaults that follow others still do.
+
+        The last of the validators, so that a mistake of the run itself is not told as one of a row.
+        """
+        cfg = handler(values)
+        if cfg.ablations and isinstance(values, Mapping):  # else it is validated already
+            try:
+                cfg._rows = variants.expand(values, cfg, _parse_row)
+            except ValueError as error:
+                raise ValidationError.from_exception_data("Config", _as_errors(str(error))) from None
+        return cfg
 
 
 def _parse_row(values: Mapping[str, Any]) -> Config:
@@ -951,14 +958,35 @@ def read(path: Path | str) -> dict[str, Any]:
 
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _unambiguous(yaml.SafeLoader))  # noqa: S506 (a safe one)
     except FileNotFoundError:
         raise UserError(f"{path}: no such configuration file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as a configuration file ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not readable as YAML: {error}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a mapping of settings, found {type(values).__name__}")
     return values
+
+
+@cache
+def _unambiguous(loader: type[Any]) -> type[Any]:
+    """A YAML loader that refuses a key that stands twice in a mapping, of which the others take the later one."""
+    import yaml
+
+    class Loader(loader):  # type: ignore[misc]
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+            lines: dict[str, int] = {}
+            for key, _ in node.value:
+                line = key.start_mark.line + 1
+                if key.tag != "tag:yaml.org,2002:merge" and lines.setdefault(key.value, line) != line:
+                    problem = f"{key.value!r} stands in line {lines[key.value]} already; leave one of them out"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            values: dict[Any, Any] = super().construct_mapping(node, deep)
+            return values
+
+    return Loader
 
 
 def parse(values: Mapping[str, Any], source: str = "configuration") -> Config:

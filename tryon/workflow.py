@@ -54,6 +54,8 @@ def read_config(workflow: Any, values: Mapping[str, Any]) -> configuration.Confi
             UserError(f"no settings: {Path.cwd()} has no config.yaml; give one with --configfile, see config/presets/")
         )
     try:
+        for path in workflow.configfiles:
+            configuration.read(path)  # Snakemake takes the later of two equal keys without a word
         cfg = configuration.parse(merged, source=source or "--config")
         if workflow.is_main_process:
             _refuse_mistakes(cfg, source or "--config")
@@ -256,6 +258,9 @@ class Wiring:
 
     def _ablation(self, name: str) -> dict[str, Any]:
         """What `tryon.evaluation.ablation` reads: an ablation's rows in order, with their folders in RESULTS."""
+        if name not in self.cfg.ablations:
+            known = ", ".join(self.cfg.ablations) or "none"
+            _leave(UserError(f"ablations.{name}: no such ablation (there are: {known})"))
         ablation, run = self.cfg.ablations[name], variants.row_digest(self.cfg, with_lists=False)
         changes = variants.rows_of(ablation)
         rows = [

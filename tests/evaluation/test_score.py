@@ -138,6 +138,27 @@ def test_mistakes_are_named_and_give_no_number(
     assert not (tmp_path / "scores.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--num-bootstrap", "0", "0 is less than 1"),
+        ("--seed", "-1", "-1 is less than 0"),
+        ("--jobs", "none", "invalid whole_number value: 'none'"),
+        ("--out", ".", "a folder; name the file to write"),
+        ("--cache", __file__, "a file; name a folder"),
+    ],
+)
+def test_options_are_refused_before_anything_is_judged(
+    option: str, value: str, told: str, folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = call(*folders, option, value)
+    except SystemExit as exit_:
+        code = exit_.code
+    assert code == 2
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("setting", ["lpips_weights", "inception_weights", "fid_inception_weights"])
 @pytest.mark.parametrize("content", ["nothing", "garbage", "another network"])
 def test_wrong_weights_are_named(

@@ -85,6 +85,14 @@ def test_one_ablation_of_several_is_a_target_of_its_own(copy: Path) -> None:
     assert jobs == Counter(variant_sample=1, variant_evaluate=1, ablation=1)
 
 
+def test_asking_for_an_ablation_that_is_not_there_names_those_that_are(copy: Path) -> None:
+    configure(copy, guidance=GUIDANCE)
+    ran = snakemake(copy, "-n", "results/ablation/guidence/index.html")
+    assert ran.status != 0
+    assert "ablations.guidence: no such ablation (there are: guidance)" in ran.text
+    assert "Traceback" not in ran.text
+
+
 def test_asking_for_ablations_where_the_settings_name_none_says_so(copy: Path) -> None:
     ran = snakemake(copy, "-n", "ablations")
     assert ran.status != 0

@@ -197,6 +197,14 @@ def links_out(root: Path, files: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _why_unprintable(name: str) -> str:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return "its name is not UTF-8; rename it"
+    return "its name holds a tab, a newline or another control character; rename it"
+
+
 def _scan_photos(root: Path, role: str, base: Path | None) -> tuple[dict[str, str], dict[str, str]]:
     """Photos of a role by name, and reasons by id or file name of what cannot be one."""
     found: dict[str, str] = {}
@@ -204,7 +212,7 @@ def _scan_photos(root: Path, role: str, base: Path | None) -> tuple[dict[str, st
     for entry in _entries(root / role):
         name, file = stem(entry.name), f"{role}/{entry.name}"
         if not entry.name.isprintable():
-            problems[repr(file)[1:-1]] = "its name holds a tab, a newline or another control character; rename it"
+            problems[repr(file)[1:-1]] = _why_unprintable(file)
         elif entry.is_symlink() and (why := _not_a_file(entry, base)):
             problems[f"{role}/{name}"] = f"{file}: {why}"
             found.setdefault(name, file)  # its annotation has its photo
@@ -243,8 +251,7 @@ def _scan_partners(
         if split_name(entry.name)[1].lower() != ".json":
             continue  # ISAT keeps isat.yaml and pictures beside its annotations
         if not file.isprintable():
-            file = repr(file)[1:-1]
-            problems[file] = "its name holds a tab, a newline or another control character; rename it"
+            problems[repr(file)[1:-1]] = _why_unprintable(file)
         elif name not in photos:
             problems.setdefault(file, f"its photo {role}/{name} is missing; restore the photo or delete this file")
         elif why := _not_a_file(entry, base):

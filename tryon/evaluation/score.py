@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -48,16 +48,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         flag = "--" + name.removesuffix("_weights").replace("_", "-")
         parser.add_argument(f"{flag}-weights", metavar="FILE", help=f"{holds}: path, or URL with its sha256")
         parser.add_argument(f"{flag}-sha256", metavar="HEX", help="of that file")
-    parser.add_argument("--jobs", type=int, default=0, help="processes (default: one per core)")
-    parser.add_argument("--num-bootstrap", type=int, default=1000, help="resamples behind each interval")
-    parser.add_argument("--seed", type=int, default=0, help="of intervals and of the subsets of KID")
+    parser.add_argument("--jobs", type=_at_least(1), help="processes (default: one per core)")
+    parser.add_argument("--num-bootstrap", type=_at_least(1), default=1000, help="resamples behind each interval")
+    parser.add_argument("--seed", type=_at_least(0), default=0, help="of intervals and of the subsets of KID")
     parser.add_argument("--cache", type=Path, help="folder that keeps features of truths between calls")
     parser.add_argument("--out", type=Path, help="scores with everything that decided them (JSON)")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    """What argparse reads a whole number by."""
+
+    def whole_number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+        return int(text)
+
+    return whole_number
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the scores, and write them where asked."""
     protocol = PROTOCOLS[args.protocol]
+    if args.out is not None and args.out.is_dir():
+        raise UserError(f"--out {args.out}: a folder; name the file to write, such as {args.out / 'scores.json'}")
+    if args.cache is not None and args.cache.is_file():
+        raise UserError(f"--cache {args.cache}: a file; name a folder")
     given: dict[Weights, Path] = {}
     for name in protocol.needs():
         where = getattr(args, name)

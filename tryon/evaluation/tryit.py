@@ -98,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
     config = configuration.load(args.config)
     wishes = wishes_of(args, config)
     results = args.results or Path(config.results)
+    if args.system not in (CASCADE, *config.references):
+        known = ", ".join([CASCADE, *config.references])
+        raise UserError(f"--system {args.system}: no such system for two bare photos; there are: {known}")
     names = stages_of(config, args.system)
     weights = [results / "train" / name / "weights.safetensors" for name in names]
     refuse_missing(weights, results)
