@@ -25,7 +25,7 @@ ATTENTIVE = {
     "head_channels": 16,
     "embedding_channels": 64,
 }
-PLAIN = {**ATTENTIVE, "self_attention": [False, False], "cross_attention": [False, False]}
+PLAIN = {"channels": [32, 64], "blocks": [2, 1], "self_attention": [False, False], "cross_attention": [False, False]}
 STAGES = {
     "base": {"kind": "parallel_unet", "size": [64, 48], "network": ATTENTIVE},
     "sr": {"kind": "parallel_unet_sr", "size": [128, 96], "low_size": [64, 48], "network": ATTENTIVE},

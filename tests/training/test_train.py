@@ -39,6 +39,7 @@ NETWORK = {
     "stem_stride": 1,
     "embedding_channels": 16,
 }
+PLAIN = {**NETWORK, "cross_attention": [False, False], "stem_stride": 2, "embedding_channels": 128}  # defaults: unread
 LOW = [size // 2 for size in rig.SIZE_HW]
 KINDS: dict[str, dict[str, Any]] = {
     "parallel_unet": {},
@@ -59,7 +60,7 @@ def real(data: Path, results: Path, kind: str, **train: Any) -> Namespace:
     """Arguments for a real network, small."""
     args = rig.arguments(data, results, **train)
     values = rig.settings(**train)
-    values["stages"]["base"].update(kind=kind, network=NETWORK, **KINDS[kind])
+    values["stages"]["base"].update(kind=kind, network=PLAIN if kind == "imagen_sr" else NETWORK, **KINDS[kind])
     values["cascade"] = []
     if "low_size" in KINDS[kind]:  # a cascade starts with a first stage
         values["stages"]["first"] = {"kind": "parallel_unet", "size": LOW, "network": NETWORK}
