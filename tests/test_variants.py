@@ -83,15 +83,15 @@ def test_a_row_changes_the_stage_that_it_names_and_none_that_shares_its_yaml_anc
 
 
 def test_sampling_settings_share_all_weights_and_a_training_setting_changes_its_stage_alone() -> None:
-    rows = {"sampler": {"sample.sampler": "dpmpp"}, "target": {"stages.base.diffusion.target": "eps"}}
+    rows = {"sampler": {"sample.sampler": "dpmpp"}, "shift": {"stages.base.diffusion.shift": 3}}
     cfg = parsed(mine={"rows": rows})
     variants = Variants(cfg, cfg.ablation_rows)
-    sampler, target = cfg.ablation_rows["mine"].values()
+    sampler, shifted = cfg.ablation_rows["mine"].values()
     assert [variants.train(sampler, stage) for stage in sampler.cascade] == ["train/base", "train/up"]
-    assert variants.train(target, "up") == "train/up"
-    assert variants.train(target, "base").startswith("variants/train/base-")
-    assert {variants.pack(row) for row in (sampler, target)} == {"pack"}
-    assert {variants.cutouts(row) for row in (sampler, target)} == {"cutouts"}
+    assert variants.train(shifted, "up") == "train/up"
+    assert variants.train(shifted, "base").startswith("variants/train/base-")
+    assert {variants.pack(row) for row in (sampler, shifted)} == {"pack"}
+    assert {variants.cutouts(row) for row in (sampler, shifted)} == {"cutouts"}
 
 
 def test_another_agnostic_rule_is_cut_packed_and_trained_anew_and_its_rows_share_that() -> None:

@@ -14,16 +14,12 @@ import argparse
 import os
 import socket
 import sys
-from datetime import timedelta
 from typing import NoReturn
 
 from tryon import leash, slurm
 from tryon.errors import UserError
 
 TRY_AGAIN = 75
-PATIENCE = timedelta(days=7)
-"""How long processes wait for one another; this command ends those who wait for one that failed, and a long save or
-validation is no failure."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,11 +13,16 @@ import select
 import signal
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 PARENT = "TRYON_PARENT"
 GRACE_S = 300.0
 """Time to save after SIGTERM, in seconds: a step and a checkpoint of 18 GB, written and read back."""
+
+PATIENCE = timedelta(days=7)
+"""How long processes that work together wait for one another: their launcher ends those who wait for one that failed,
+and a long save or validation is no failure."""
 
 _stopping = threading.Event()
 

@@ -25,7 +25,12 @@ SETTINGS = {
             "kind": "imagen_sr",
             "size": [128, 96],
             "low_size": [64, 48],
-            "network": {**chain.NETWORK, "self_attention": [False, False], "cross_attention": [False, False]},
+            "network": {
+                "channels": [8, 16],
+                "blocks": [1, 1],
+                "self_attention": [False, False],
+                "cross_attention": [False, False],
+            },
             "train": {**chain.TRAIN, "num_steps": 4, "val_every": 4, "crop": [64, 48]},
         },
     },

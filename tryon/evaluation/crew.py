@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import distributed
 
-from tryon.launch import PATIENCE
+from tryon.leash import PATIENCE
 
 Item = TypeVar("Item")
 

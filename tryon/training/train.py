@@ -34,7 +34,7 @@ from tryon.digests import code_digest, config_digest, digest
 from tryon.environments import environment_digest
 from tryon.errors import UserError
 from tryon.keypoints import CONVENTION
-from tryon.launch import PATIENCE
+from tryon.leash import PATIENCE
 from tryon.methods import make_stage
 from tryon.methods.interface import Stage, num_params
 from tryon.packed import PackedPhotos, check_quarantined, tables_beside
