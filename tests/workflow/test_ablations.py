@@ -59,12 +59,12 @@ def test_one_command_ends_in_a_table_a_plot_and_a_page_and_a_changed_row_costs_t
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"stages.base.diffusion.target": "eps"}, Counter(variant_train=1)),
+        ({"stages.base.diffusion.shift": 3.0}, Counter(variant_train=1)),
         ({"stages.sr64.train.lr": 0.5}, Counter(variant_train=1)),
         ({"stages.base.train.threads": 2, "sample.num_steps": 3}, Counter()),
         ({"cutouts.agnostic": "ootd"}, Counter(variant_cutouts=NUM_SHARDS, variant_pack=NUM_SHARDS, variant_train=2)),
     ],
-    ids=["target", "lr", "sampling", "agnostic"],
+    ids=["shift", "lr", "sampling", "agnostic"],
 )
 def test_a_row_makes_again_what_its_setting_touches_and_nothing_else(
     copy: Path, changes: dict[str, Any], expected: Counter[str]
@@ -74,7 +74,7 @@ def test_a_row_makes_again_what_its_setting_touches_and_nothing_else(
 
 
 def test_rows_that_share_a_training_train_once(copy: Path) -> None:
-    vary = {"stages.base.diffusion.target": ["eps"], "sample.guidance": [1, 2]}
+    vary = {"stages.base.diffusion.shift": [3.0], "sample.guidance": [1, 2]}
     configure(copy, mine={"vary": vary})
     assert plan(copy, "ablations") == Counter(variant_train=1) + rows(2)
 
