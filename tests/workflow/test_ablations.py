@@ -87,9 +87,9 @@ def test_one_ablation_of_several_is_a_target_of_its_own(copy: Path) -> None:
 
 def test_asking_for_an_ablation_that_is_not_there_names_those_that_are(copy: Path) -> None:
     configure(copy, guidance=GUIDANCE)
-    ran = snakemake(copy, "-n", "results/ablation/guidence/index.html")
+    ran = snakemake(copy, "-n", "results/ablation/strength/index.html")
     assert ran.status != 0
-    assert "ablations.guidence: no such ablation (there are: guidance)" in ran.text
+    assert "ablations.strength: no such ablation (there are: guidance)" in ran.text
     assert "Traceback" not in ran.text
 
 
