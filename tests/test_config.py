@@ -208,8 +208,13 @@ def test_a_key_that_stands_twice_is_told_with_both_lines(tmp_path: Path) -> None
     path.write_text("cascade: [base]\nsample: {num_steps: 2}\nstages: {base: {}}\nsample: {guidance: 2}\n")
     with pytest.raises(UserError, match=r"(?s)'sample' stands in line 2 already; leave one of them out.*line 4"):
         config.load(path)
-    path.write_text("a: &a {x: 1}\nb: {<<: *a, x: 2}\n")
-    assert config.read(path) == {"a": {"x": 1}, "b": {"x": 2}}
+
+
+def test_a_merged_mapping_may_say_otherwise(tmp_path: Path) -> None:
+    """Also one that lies deeper than the next that it is merged into, and so is constructed after it."""
+    path = tmp_path / "merged.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {c: {d: &d {<<: *a, x: 3}}}\ne: {<<: *d, y: 4}\n")
+    assert config.read(path) == {"a": {"x": 1, "y": 2}, "b": {"c": {"d": {"x": 3, "y": 2}}}, "e": {"x": 3, "y": 4}}
 
 
 def test_a_configuration_survives_json() -> None:

@@ -958,7 +958,7 @@ def read(path: Path | str) -> dict[str, Any]:
 
     path = Path(path)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _unambiguous(yaml.SafeLoader))  # noqa: S506 (a safe one)
+        values = yaml.load(path.read_text(encoding="utf-8"), _loader())  # noqa: S506 (a safe one)
     except FileNotFoundError:
         raise UserError(f"{path}: no such configuration file") from None
     except OSError as error:
@@ -971,20 +971,21 @@ def read(path: Path | str) -> dict[str, Any]:
 
 
 @cache
-def _unambiguous(loader: type[Any]) -> type[Any]:
-    """A YAML loader that refuses a key that stands twice in a mapping, of which the others take the later one."""
+def _loader() -> type[Any]:
+    """YAML's safe loader, but a key that stands twice in a mapping is a mistake; others take the later one."""
     import yaml
 
-    class Loader(loader):  # type: ignore[misc]
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+    class Loader(yaml.SafeLoader):
+        # as written: once constructed, a mapping also holds what `<<` merged into it
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401 (the library's)
+            node = super().compose_mapping_node(anchor)
             lines: dict[str, int] = {}
             for key, _ in node.value:
                 line = key.start_mark.line + 1
-                if key.tag != "tag:yaml.org,2002:merge" and lines.setdefault(key.value, line) != line:
+                if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
                     problem = f"{key.value!r} stands in line {lines[key.value]} already; leave one of them out"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            values: dict[Any, Any] = super().construct_mapping(node, deep)
-            return values
+                    raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+            return node
 
     return Loader
 

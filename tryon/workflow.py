@@ -54,10 +54,10 @@ def read_config(workflow: Any, values: Mapping[str, Any]) -> configuration.Confi
             UserError(f"no settings: {Path.cwd()} has no config.yaml; give one with --configfile, see config/presets/")
         )
     try:
-        for path in workflow.configfiles:
-            configuration.read(path)  # Snakemake takes the later of two equal keys without a word
         cfg = configuration.parse(merged, source=source or "--config")
         if workflow.is_main_process:
+            for path in workflow.configfiles:
+                configuration.read(path)  # Snakemake takes the later of two equal keys without a word
             _refuse_mistakes(cfg, source or "--config")
     except UserError as error:
         _leave(error)
