@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tryon import launch, slurm
+from tryon import launch, leash, slurm
 
 
 @pytest.fixture
@@ -80,6 +80,16 @@ def test_the_exit_code_of_a_process_comes_back(tmp_path: Path) -> None:
     assert ran.returncode == 2, ran.stderr
     assert "no such configuration file" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_processes_have_the_time_to_save_before_torchrun_kills_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.distributed import run as torchrun
+
+    asked: list[int] = []
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # it names itself there, for its processes
+    monkeypatch.setattr(torchrun, "run", lambda parsed: asked.append(parsed.shutdown_timeout))
+    assert launch.main(options("--gpus=2")) == 0
+    assert asked == [leash.GRACE_S]
 
 
 @pytest.mark.parametrize(("gpus", "threads", "started"), [(0, 3, False), (1, 3, False), (4, 12, True)])

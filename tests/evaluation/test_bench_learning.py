@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -43,3 +44,36 @@ def test_a_folder_that_was_not_run_is_named(tmp_path: Path, judged: World) -> No
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 1
     assert "metrics.parquet: no such file; run this command without --no-run" in ran.stderr
+
+
+def test_an_ablations_rows_are_compared_pair_by_pair_with_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from bench_learning import ablation_table
+
+    systems = {"full_0": 20.0, "full_1": 21.0, "less_0": 19.0, "less_1": 18.0}
+    scores = pd.DataFrame(
+        {"system": system, "metric": metric, "pair_id": f"p{pair}", "value": value + pair}
+        for system, value in systems.items()
+        for metric in ("psnr", "gms")
+        for pair in range(3)
+    )
+    found = ablation_table(scores, SimpleNamespace(references=["regression", *systems]))
+    assert found["less"]["seeds"] == [20.0, 19.0]
+    assert found["less"]["psnr"][0] == 19.5
+    assert found["less"]["psnr_difference"] == found["less"]["gms_difference"] == [-2.0, -2.0, -2.0]
+    assert found["full"]["gms_difference"] == [0.0, 0.0, 0.0]
+
+
+def test_the_first_guess_is_measured_on_a_folder_that_need_not_be_trained(prepared: World, tmp_path: Path) -> None:
+    settings = json.loads(prepared.config.read_text()) | {"data": str(prepared.data)}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    script = [sys.executable, str(ROOT / "benchmarks" / "bench_guess.py"), "--preset", str(tmp_path / "config.json")]
+    for results, code in ((prepared.results, 0), (tmp_path, 1)):
+        command = [*script, "--results", str(results)]
+        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+        assert ran.returncode == code, ran.stderr[-2000:]
+        if code:
+            assert "pack: no packed photos; run snakemake inspect --configfile" in ran.stderr
+        else:
+            error = json.loads(ran.stdout.splitlines()[-1])["error"]
+            assert 0 < error["garment"] < error["around"] < 1
