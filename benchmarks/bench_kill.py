@@ -20,7 +20,6 @@ trainer, which saves and loads as imagen-pytorch does (commit 124c053, 2026-11-2
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import json
 import os
@@ -89,7 +88,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         rig.write_data(work / "data")
-        warm_up(work)
         parts = {
             "kills": kill(work, args.kills, rng),
             "damages": damage_files(work, args.damages, rng),
@@ -110,12 +108,6 @@ def main() -> int:
     }
     print(json.dumps(result, sort_keys=True))
     return int(result["num_failures"] > 0)
-
-
-def warm_up(work: Path) -> None:
-    """Train a step in this process, so that its children, which are forks, find everything imported."""
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
-        rig.train_here(rig.arguments(work / "data", work / "warm", num_steps=1))
 
 
 def kill(work: Path, num: int, rng: random.Random) -> dict[str, Any]:

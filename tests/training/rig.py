@@ -1,6 +1,7 @@
 """What the training tests share: packed photos of noise, a stage with a network of two convolutions, child processes.
 
-Children are forks of the test process, so that a kill -9 test does not pay for importing torch again.
+Children are forks of a server that has imported torch and done nothing else: a kill -9 test does not pay for the
+import again, and no child starts from a copy of whatever the threads of earlier tests were at.
 """
 
 from __future__ import annotations
@@ -35,9 +36,12 @@ from tryon.packed import METADATA_KEY
 SIZE_HW, LARGE_HW = (24, 16), (48, 32)
 NUM_TRAIN, NUM_VAL = 7, 3
 
-processes = multiprocessing.get_context("fork")
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(
+    ["rig", "tryon.training.train", "torch._dynamo", "torch.utils.tensorboard", "pyarrow.dataset"]
+)  # the last three are what a training imports on its way
 torch.set_num_threads(1)  # neither this pool of threads …
-cv2.setNumThreads(1)  # … nor this one would survive the fork
+cv2.setNumThreads(1)  # … nor this one would survive a fork
 
 
 class TinyStage(Stage):

@@ -238,6 +238,12 @@ def note_samples(path: Path) -> None:
     Trainer.step = step  # type: ignore[method-assign]
 
 
+def note_samples_and_leave(path: Path, step: int) -> None:
+    """… and leave once this many steps of the run are taken."""
+    note_samples(path)
+    leave_after_step(step)
+
+
 def samples_of(folder: Path) -> dict[int, list[tuple[str, int]]]:
     """Samples of each step, of all processes in their order."""
     rows = [json.loads(line) for path in sorted(folder.glob("samples.*")) for line in path.read_text().splitlines()]
@@ -249,14 +255,9 @@ def samples_of(folder: Path) -> dict[int, list[tuple[str, int]]]:
 
 def test_the_order_of_samples_goes_on_with_another_number_of_processes(data: Path, tmp_path: Path) -> None:
     """Three steps of one process, three of two, the rest of one with two workers: ids and seeds of each step."""
-    note = functools.partial(note_samples, tmp_path / "samples")
     for processes, stop_after in ((1, 3), (2, 6), (1, 10)):
         args = rig.arguments(data, tmp_path, checkpoint_every=3, val_every=1000, workers=2 * (stop_after == 10))
-
-        def setup(stop_after: int = stop_after) -> None:
-            note()
-            leave_after_step(stop_after)
-
+        setup = functools.partial(note_samples_and_leave, tmp_path / "samples", stop_after)
         if processes == 1:
             children = [rig.start(args, setup=setup)]
         else:

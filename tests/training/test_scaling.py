@@ -94,18 +94,19 @@ def grow_soon() -> None:
     loop.SCALE_GROWS_AFTER = 3
 
 
-def test_the_scale_resumes_bit_for_bit(data: Path, tmp_path: Path) -> None:
+def grow_soon_and_die() -> None:
+    """… and kill -9 the process after its eighth step."""
     from test_resume import kill_after_step
 
+    grow_soon()
+    kill_after_step(8)
+
+
+def test_the_scale_resumes_bit_for_bit(data: Path, tmp_path: Path) -> None:
     straight = rig.arguments(data, tmp_path / "straight", precision="fp16")
     assert rig.finish([rig.start(straight, loud_stage, setup=grow_soon)]) == [0]
     killed = rig.arguments(data, tmp_path / "killed", precision="fp16")
-
-    def setup() -> None:
-        grow_soon()
-        kill_after_step(8)
-
-    assert rig.finish([rig.start(killed, loud_stage, setup=setup)]) == [-signal.SIGKILL]
+    assert rig.finish([rig.start(killed, loud_stage, setup=grow_soon_and_die)]) == [-signal.SIGKILL]
     assert rig.finish([rig.start(killed, loud_stage, setup=grow_soon)]) == [0]
     assert len(set(scales(tmp_path / "straight"))) > 1, "the scale has moved"
     assert scales(tmp_path / "killed") == scales(tmp_path / "straight")
