@@ -89,6 +89,14 @@ def without_null(name: str) -> dict[str, Any]:
         (base(network={"embedding_channels": 33}), "network.embedding_channels 33: attention needs a multiple of 4"),
         (base(train={"betas": [0.9, 1.0]}), "stages.base.train.betas.1: Input should be less than 1"),
         (base(train={"lr": float("inf")}), "stages.base.train.lr: Input should be a finite number"),
+        (
+            base(train={"batch_size": 6, "gpus": 4}),
+            "stages.base.train: batch_size 6 cannot be shared by 4 processes; choose a multiple",
+        ),
+        (
+            base(train={"batch_size": 3, "accumulation": 4}),
+            "by 1 process in 4 parts each; choose a multiple of the processes, at least 4",
+        ),
         (base(train={"budget_s": -5}), "stages.base.train.budget_s: Input should be greater than or equal to 0"),
         (
             imagen(diffusion={"low_noise_max": 0.1, "low_noise_sample": 0.9}),

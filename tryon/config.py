@@ -422,6 +422,27 @@ class TrainConfig(Section):
         """Processes that train together."""
         return self.nodes * self.processes_per_node
 
+    def share_of_batch(self, num_processes: int) -> int:
+        """Pairs per optimizer step of each of so many processes.
+
+        Raises:
+            ValueError: the batch cannot be shared out evenly, or a share has fewer pairs than parts.
+        """
+        share, rest = divmod(self.batch_size, num_processes)
+        if rest or share < self.accumulation:
+            many = "1 process" if num_processes == 1 else f"{num_processes} processes"
+            parts = f" in {self.accumulation} parts each" if self.accumulation > 1 else ""
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be shared by {many}{parts}; choose a multiple of the processes, "
+                f"at least {num_processes * self.accumulation}"
+            )
+        return share
+
+    @model_validator(mode="after")
+    def _batch(self) -> TrainConfig:
+        self.share_of_batch(self.num_processes)
+        return self
+
     @model_validator(mode="after")
     def _strategy(self) -> TrainConfig:
         """Refuses a way of training together that nodes, gpus and device leave no room for."""

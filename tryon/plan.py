@@ -122,7 +122,7 @@ def plan_stage(config: Config, name: str, gpu: Gpu, mfu: float) -> StagePlan:
     """The plan of one stage.
 
     Raises:
-        UserError: the batch cannot be shared out, or the GPU lacks the precision.
+        UserError: the GPU lacks the precision.
     """
     from tryon.training.cost import count_compute, gathered_bytes, peak_step_bytes
 
@@ -130,7 +130,7 @@ def plan_stage(config: Config, name: str, gpu: Gpu, mfu: float) -> StagePlan:
     if train.precision == "bf16" and not gpu.has_bf16:
         raise UserError(f"stages.{name}.train.precision is bf16, which this GPU has not; set fp16, or take another GPU")
     num_gpus = max(1, train.gpus) * train.nodes
-    micro_batch = micro_batch_of(name, train)
+    micro_batch = micro_batch_of(train)
     compute = count_compute(config, name)
     one = compute.num_params * FLOAT
     is_sharded = train.strategy == "fsdp"
@@ -185,21 +185,9 @@ def most_checkpoints(train: TrainConfig) -> int:
     return len(kept) + 1
 
 
-def micro_batch_of(name: str, train: TrainConfig) -> int:
-    """Samples of the largest forward pass on one GPU.
-
-    Raises:
-        UserError: the trainer would refuse to share the batch out.
-    """
-    processes = train.num_processes
-    share, rest = divmod(train.batch_size, processes)
-    if rest or share < train.accumulation:
-        raise UserError(
-            f"stages.{name}.train.batch_size {train.batch_size} cannot be shared by {processes} processes in "
-            f"{train.accumulation} parts each; choose a multiple of the processes, at least "
-            f"{processes * train.accumulation}"
-        )
-    part = -(-share // train.accumulation)
+def micro_batch_of(train: TrainConfig) -> int:
+    """Samples of the largest forward pass on one GPU."""
+    part = -(-train.share_of_batch(train.num_processes) // train.accumulation)
     return -(-part // train.gpus) if train.strategy == "dp" else part
 
 

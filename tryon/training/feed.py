@@ -224,13 +224,10 @@ class TrainFeed(Dataset[Batch]):
         rank: int = 0,
         num_ranks: int = 1,
     ) -> None:
-        share, rest = divmod(cfg.batch_size, num_ranks)
-        if rest or share < cfg.accumulation:
-            raise UserError(
-                f"train.batch_size {cfg.batch_size} cannot be shared by {num_ranks} processes in "
-                f"{cfg.accumulation} parts each; choose a multiple of the processes, at least "
-                f"{num_ranks * cfg.accumulation}"
-            )
+        try:
+            share = cfg.share_of_batch(num_ranks)
+        except ValueError as error:  # more or fewer processes were started than the settings say
+            raise UserError(f"train.{error}") from None
         self._pairs, self._photos, self._cfg = list(pairs), photos, cfg
         self._first, self._share = rank * share, share
 
