@@ -53,6 +53,8 @@ def without_null(name: str) -> dict[str, Any]:
     ("changes", "said"),
     [
         ({"studoi": {}}, "studoi: no such setting (did you mean 'studio'?)"),
+        ({"results": "runs/{date}"}, "results: needs the name of a folder, without { and }, which Snakemake reads"),
+        ({"results": ""}, "results: needs the name of a folder"),
         ({"studio": {"num_peple": 5}}, "studio.num_peple: no such setting (did you mean 'num_people'?)"),
         (
             {"stages": {**BASE["stages"], "base": {"kind": "parallel_unet", "size": [64, 48], "train": {"lrr": 1}}}},

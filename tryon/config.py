@@ -863,6 +863,13 @@ class Config(Section):
         stages = [self.stages[name] for name in self.used_stages]
         return max((stage.garment_size or size for stage in stages if stage.size == size), default=size)
 
+    @field_validator("results")
+    @classmethod
+    def _folder(cls, results: str) -> str:
+        if not results or set(results) & set("{}"):
+            raise ValueError("needs the name of a folder, without { and }, which Snakemake reads as wildcards")
+        return results
+
     @model_validator(mode="after")
     def _stages(self) -> Config:
         known = sorted(self.stages)
