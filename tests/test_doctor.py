@@ -220,7 +220,7 @@ def test_a_silent_controller_fails_who_wants_it(
         ({"partition": "cpu"}, {"gpus": 1}, "partition cpu has none"),
         ({}, {"gpus": 1}, "partition cpu has none"),
         ({"gpu_partition": "long", "gpu_model": "a100"}, {"gpus": 1}, "gpu_model a100 is not in partition long"),
-        ({"gpu_partition": "long"}, {"gpus": 2, "nodes": 3}, "asks for 3 machines, partition long has 2"),
+        ({"gpu_partition": "long"}, {"gpus": 4, "nodes": 4}, "asks for 4 machines, partition long has 2"),
     ],
 )
 def test_a_plan_that_does_not_fit_the_cluster_fails(
