@@ -138,6 +138,11 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], o
     assert told in capsys.readouterr().err
 
 
+def test_a_batch_that_cannot_be_shared_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--config", str(settings(tmp_path, batch_size=6, gpus=4))]) == 2
+    assert "batch_size 6 cannot be shared by 4 processes" in capsys.readouterr().err
+
+
 def test_bf16_on_a_gpu_without_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plan", "--config", str(settings(tmp_path, precision="bf16")), "--gpu", "v100"]) == 2
     assert "bf16, which this GPU has not; set fp16" in capsys.readouterr().err

@@ -150,6 +150,10 @@ def test_fixed_batches_do_not_depend_on_their_size(pairs: list[Pair], photos: Ca
 def test_uneven_shares_are_refused(pairs: list[Pair], photos: CanvasPhotos) -> None:
     with pytest.raises(UserError, match=r"batch_size 4 cannot be shared by 3 processes"):
         feed(pairs, photos, 0, 3)
+    with pytest.raises(UserError, match=r"batch_size 4 cannot be shared by 2 processes in 3 parts each"):
+        feed(pairs, photos, 0, 2, accumulation=3)
+    with pytest.raises(UserError, match=r"in 5 parts each"):
+        feed(pairs, photos, accumulation=5)
 
 
 def test_a_pair_with_a_quarantined_photo_is_named(data: Path) -> None:
